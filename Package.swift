@@ -1,0 +1,148 @@
+// swift-tools-version: 6.2
+// The map of Nightjar: products, rooms (targets) and the arrows between them.
+//
+//     sources ──▶ samples ──▶ detectors ──▶ findings ──▶ alerts ──▶ sinks
+//
+// Every stage imports NightjarModel and no other stage; only NightjarAgent imports all of them.
+// Whoever embeds the probe or the log handler writes `traits: []` (or the one adapter it wants) and
+// neither clones nor builds anything of the agent.
+
+import PackageDescription
+
+/// The detectors, in the order in which tables and docs list them. NightjarTidyTests holds every room against this list.
+let detectors = [
+    "HeapGrowth", "MemoryExhaustion", "OutOfMemoryKill", "DescriptorLeak", "ThreadLeak", "CPUSpin",
+]
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+let strictC: [CSetting] = [.define("_GNU_SOURCE"), .treatAllWarnings(as: .error)]
+
+let agent: TargetDependencyCondition? = .when(traits: ["Agent"])
+let nioTrait: TargetDependencyCondition? = .when(traits: ["NIO"])
+let logTrait: TargetDependencyCondition? = .when(traits: ["LogFile"])
+
+func room(
+    _ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = [], resources: [Resource]? = nil
+) -> Target {
+    .target(name: name, dependencies: dependencies, exclude: exclude, resources: resources, swiftSettings: strict)
+}
+
+func main(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = [], resources: [Resource]? = nil)
+    -> Target
+{
+    .testTarget(
+        name: name, dependencies: dependencies + ["NightjarTestKit"], exclude: exclude, resources: resources,
+        swiftSettings: strict)
+}
+
+let package = Package(
+    name: "nightjar",
+    products: [
+        .library(name: "NightjarProbe", targets: ["NightjarProbe"]),
+        .library(name: "NightjarProbeNIO", targets: ["NightjarProbeNIO"]),
+        .library(name: "NightjarLogFile", targets: ["NightjarLogFile"]),
+        .executable(name: "nightjard", targets: ["nightjard"]),
+        .executable(name: "nightjar", targets: ["nightjar"]),
+        .executable(name: "nightjar-inspect", targets: ["nightjar-inspect"]),
+    ],
+    traits: [
+        .default(enabledTraits: ["Agent"]),
+        .trait(name: "Agent", description: "agent, command line and tests", enabledTraits: ["NIO", "LogFile"]),
+        .trait(name: "NIO", description: "NightjarProbeNIO: the probe watches SwiftNIO event loops"),
+        .trait(name: "LogFile", description: "NightjarLogFile: the swift-log handler that cannot fill a disk"),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    ],
+    targets: [
+        // What Glibc's module hides, and the system's libraries.
+        .target(name: "CNightjarLinux", cSettings: strictC),
+        .target(name: "CNightjarProbe", cSettings: strictC),
+        .systemLibrary(
+            name: "CNightjarSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .target(name: "CZlib", cSettings: strictC),
+        .target(name: "CZstd", cSettings: strictC),
+
+        // The nouns, and the bytes between probe and agent.
+        .target(
+            name: "NightjarModel", swiftSettings: strict,
+            linkerSettings: [.linkedLibrary("m")]),  // rounding, on processors without SSE 4.1
+        room("NightjarWire"),
+
+        // Embedded in services.
+        room("NightjarSymbols", ["CNightjarLinux"]),
+        room("NightjarProbe", ["NightjarWire", "NightjarSymbols", "CNightjarProbe"]),
+        room(
+            "NightjarProbeNIO",
+            ["NightjarProbe", .product(name: "NIOCore", package: "swift-nio", condition: nioTrait)]),
+        room(
+            "NightjarLogFile",
+            ["CZlib", "CZstd", "CNightjarLinux", .product(name: "Logging", package: "swift-log", condition: logTrait)]),
+
+        // The stages.
+        room("NightjarSources", ["NightjarModel", "NightjarWire", "CNightjarLinux", "CNightjarSystemd"]),
+        room("NightjarDetectors", ["NightjarModel"]),
+        room("NightjarAlerts", ["NightjarModel"]),
+        room("NightjarHistory", ["NightjarModel", "CSQLite"]),
+        room(
+            "NightjarSinks",
+            ["NightjarModel", "CNightjarLinux", "CNightjarSystemd"]),
+        room("NightjarInspect", ["NightjarModel", "NightjarSymbols", "CNightjarLinux"]),
+
+        // The room that knows all others, and the thin mains.
+        room(
+            "NightjarAgent",
+            [
+                "NightjarModel", "NightjarWire", "NightjarSources", "NightjarDetectors", "NightjarAlerts",
+                "NightjarHistory", "NightjarSinks", "NightjarInspect", "NightjarSymbols", "NightjarLogFile",
+                "CNightjarLinux", "CNightjarSystemd",
+                .product(name: "Logging", package: "swift-log", condition: agent),
+                .product(name: "NIOCore", package: "swift-nio", condition: agent),
+                .product(name: "NIOPosix", package: "swift-nio", condition: agent),
+                .product(name: "NIOHTTP1", package: "swift-nio", condition: agent),
+            ]),
+        main(
+            "nightjard",
+            ["NightjarAgent", .product(name: "ArgumentParser", package: "swift-argument-parser", condition: agent)]),
+        main(
+            "nightjar",
+            ["NightjarAgent", .product(name: "ArgumentParser", package: "swift-argument-parser", condition: agent)]),
+        main("nightjar-inspect", ["NightjarInspect", "NightjarModel"]),
+
+        // One small real program an incident; `nightjar drill` starts them.
+        .executableTarget(
+            name: "nightjar-incident",
+            dependencies: ["NightjarProbe", "NightjarLogFile", "CNightjarLinux"],
+            path: "Sources/NightjarIncidents", swiftSettings: strict),
+
+        // Tests: the same rooms again.
+        .target(
+            name: "NightjarTestKit", dependencies: ["NightjarModel", "CNightjarLinux"], path: "Tests/NightjarTestKit",
+            swiftSettings: strict),
+        tests("NightjarModelTests", ["NightjarModel"]),
+        tests("NightjarWireTests", ["NightjarWire"]),
+        tests("NightjarProbeTests", ["NightjarProbe", "NightjarProbeNIO", "NightjarWire"]),
+        tests("NightjarLogFileTests", ["NightjarLogFile"]),
+        tests("NightjarSourcesTests", ["NightjarSources", "NightjarModel"]),
+        tests("NightjarDetectorsTests", ["NightjarDetectors", "NightjarModel"], exclude: ["Traces", "Golden"]),
+        tests("NightjarAlertsTests", ["NightjarAlerts", "NightjarModel"]),
+        tests("NightjarHistoryTests", ["NightjarHistory", "NightjarModel"]),
+        tests("NightjarSinksTests", ["NightjarSinks", "NightjarModel"], exclude: ["Golden"]),
+        tests("NightjarSymbolsTests", ["NightjarSymbols"]),
+        tests("NightjarInspectTests", ["NightjarInspect", "NightjarModel"]),
+        tests("NightjarAgentTests", ["NightjarAgent", "NightjarModel"], exclude: ["Golden"]),
+        tests("NightjarTidyTests", []),
+    ]
+)

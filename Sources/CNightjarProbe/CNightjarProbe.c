@@ -1,0 +1,1 @@
+#include "CNightjarProbe.h"
