@@ -12,7 +12,8 @@ let checkout = URL(filePath: #filePath).deletingLastPathComponent().deletingLast
             at: checkout.appending(path: "Sources"), includingPropertiesForKeys: nil)
         for folder in folders {
             let name = folder.lastPathComponent
-            #expect(manifest.contains("\"\(name)\"") || manifest.contains("/\(name)\""), "no target for Sources/\(name)")
+            #expect(
+                manifest.contains("\"\(name)\"") || manifest.contains("/\(name)\""), "no target for Sources/\(name)")
         }
     }
 }
