@@ -1,4 +1,4 @@
-import Glibc
+@preconcurrency import Glibc
 
 setvbuf(stdout, nil, _IOLBF, 0)
 
