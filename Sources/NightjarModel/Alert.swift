@@ -21,10 +21,17 @@ public struct Alert: Hashable, Sendable {
     public var appliedSetting: String?
     /// How often it went from resolved back to firing within the flap window.
     public var flaps: Int
+    /// The highest severity of this episode. A sink that tells only from a severity on compares this one, so that
+    /// an end is told to exactly those who were told of the beginning.
+    public var worst: Severity
+    /// Who answers for this subject, where the configuration names somebody.
+    public var contact: String?
 
     public init(
         id: String, state: AlertState, finding: Finding, startedAt: Moment, firedAt: Moment? = nil,
-        resolvedAt: Moment? = nil, seenAt: Moment, mutedBy: String? = nil, appliedSetting: String? = nil, flaps: Int = 0
+        resolvedAt: Moment? = nil, seenAt: Moment, mutedBy: String? = nil, appliedSetting: String? = nil,
+        flaps: Int = 0,
+        worst: Severity? = nil, contact: String? = nil
     ) {
         self.id = id
         self.state = state
@@ -36,6 +43,8 @@ public struct Alert: Hashable, Sendable {
         self.mutedBy = mutedBy
         self.appliedSetting = appliedSetting
         self.flaps = flaps
+        self.worst = worst ?? finding.severity
+        self.contact = contact
     }
 
     public var identity: AlertIdentity { finding.identity }
