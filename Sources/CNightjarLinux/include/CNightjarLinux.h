@@ -1,13 +1,17 @@
-// What Glibc's Swift module hides: declarations behind _GNU_SOURCE, and variadic system calls.
+// What Glibc's Swift module hides: headers it does not carry, declarations behind _GNU_SOURCE, variadic system calls.
 // One small function a need, each named nj_…; no state, no allocation.
+//
+// This header must not define _GNU_SOURCE: Swift's Glibc module is built without it, and the two would disagree on
+// structures such as fd_set. What needs _GNU_SOURCE is wrapped in a .c file, which gets it from the manifest.
 #pragma once
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
+#include <sys/un.h>
