@@ -15,3 +15,5 @@
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+
+#include "nj_memory.h"
