@@ -93,7 +93,7 @@ let package = Package(
 
         // The stages.
         room("NightjarSources", ["NightjarModel", "NightjarWire", "CNightjarLinux", "CNightjarSystemd"]),
-        room("NightjarDetectors", ["NightjarModel"]),
+        room("NightjarDetectors", ["NightjarModel"], exclude: detectors.map { "\($0)/\($0).md" }),
         room("NightjarAlerts", ["NightjarModel"]),
         room("NightjarHistory", ["NightjarModel", "CSQLite"]),
         room(

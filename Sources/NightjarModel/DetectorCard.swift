@@ -50,6 +50,34 @@ public struct Panel: Hashable, Sendable {
     }
 }
 
+/// A gauge that `/metrics` serves for every open alert of a detector, read from the finding's evidence.
+public struct DetectorMetric: Hashable, Sendable {
+    public enum Kind: String, Hashable, Sendable {
+        case bytes, bytesPerSecond, seconds, count, ratio
+    }
+
+    /// The evidence field's name, as in `EvidenceField.name`: `eta`.
+    public var evidence: String
+    public var kind: Kind
+    public var help: String
+
+    public init(_ evidence: String, _ kind: Kind, help: String) {
+        self.evidence = evidence
+        self.kind = kind
+        self.help = help
+    }
+
+    /// The evidence's name with its unit at the end, the same as `EvidenceField.nameWithUnit`: `eta_seconds`.
+    public var suffix: String {
+        switch kind {
+        case .bytes: "\(evidence)_bytes"
+        case .bytesPerSecond: "\(evidence)_bytes_per_second"
+        case .seconds: "\(evidence)_seconds"
+        case .count, .ratio: evidence
+        }
+    }
+}
+
 /// The single source for CLI help, README table, dashboard, alert rule, message catalog and docs of a detector.
 public struct DetectorCard: Sendable {
     /// `HeapGrowth`: folder, type, test suite, runbook, dashboard, alert and metric are named after it.
@@ -70,13 +98,15 @@ public struct DetectorCard: Sendable {
     public var fires: [String]
     public var staysQuiet: [String]
     public var panels: [Panel]
+    /// What of its evidence `/metrics` serves while an alert is open.
+    public var metrics: [DetectorMetric]
     /// The room's runbook, embedded: Meaning, Impact, Diagnosis, Mitigation.
     public var runbook: String
 
     public init(
         name: String, messageID: String, catches: String, needs: [Need], cost: String, settings: [DetectorSetting] = [],
         holdFor: Duration = .zero, saysOfMany: String, fires: [String] = [], staysQuiet: [String] = [],
-        panels: [Panel], runbook: String
+        panels: [Panel], metrics: [DetectorMetric] = [], runbook: String
     ) {
         self.name = name
         self.messageID = messageID
@@ -89,18 +119,24 @@ public struct DetectorCard: Sendable {
         self.fires = fires
         self.staysQuiet = staysQuiet
         self.panels = panels
+        self.metrics = metrics
         self.runbook = runbook
     }
 
     /// `heap_growth`: the name as metrics and replay JSON write it.
     public var snakeName: String {
+        // A capital begins a word, but the letters of CPU stay together: cpu_spin, not c_p_u_spin or cpuspin.
+        let letters = Array(name)
         var out = ""
-        var previousIsLower = false
-        for character in name {
-            if character.isUppercase, previousIsLower { out.append("_") }
-            out.append(character.lowercased())
-            previousIsLower = character.isLowercase
+        for (index, letter) in letters.enumerated() {
+            let afterLower = index > 0 && letters[index - 1].isLowercase
+            let beforeLower = index > 0 && index + 1 < letters.count && letters[index + 1].isLowercase
+            if letter.isUppercase, afterLower || beforeLower { out.append("_") }
+            out.append(letter.lowercased())
         }
         return out
     }
+
+    /// `nightjar_descriptor_leak_eta_seconds`: the name of one of `metrics` on the page.
+    public func metricName(_ metric: DetectorMetric) -> String { "nightjar_\(snakeName)_\(metric.suffix)" }
 }

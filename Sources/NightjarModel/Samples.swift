@@ -53,10 +53,12 @@ public struct ProcessIdentity: Hashable, Sendable {
     /// The path in the cgroup tree that holds its memory limit, v2 or v1's memory controller: `/system.slice/x.service`.
     public var cgroup: String?
     public var startedAt: Moment
+    /// -20 (greedy) … 19 (yields to all others), field 19 of `/proc/PID/stat`; nil where it was not read.
+    public var nice: Int?
 
     public init(
         key: ProcessKey, name: String, commandLine: String = "", uid: UInt32 = 0, unit: String? = nil,
-        cgroup: String? = nil, startedAt: Moment
+        cgroup: String? = nil, startedAt: Moment, nice: Int? = nil
     ) {
         self.key = key
         self.name = name
@@ -65,6 +67,7 @@ public struct ProcessIdentity: Hashable, Sendable {
         self.unit = unit
         self.cgroup = cgroup
         self.startedAt = startedAt
+        self.nice = nice
     }
 
     public var subject: Subject { Subject(.process, name: name, unit: unit, process: key) }

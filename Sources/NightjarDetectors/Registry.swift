@@ -1,0 +1,13 @@
+public import NightjarModel
+
+/// Every detector, by its card. Help, tables, dashboards, alert rules and the message catalog are written from this list.
+public enum DetectorRegistry {
+    /// In the order of `detectors` in Package.swift, which is the order of tables.
+    public static let all: [DetectorCard] = [
+        DescriptorLeak.card,
+        ThreadLeak.card,
+    ]
+
+    /// The card of that name, as on the card itself: `DescriptorLeak`.
+    public static func card(named name: String) -> DetectorCard? { all.first { $0.name == name } }
+}

@@ -1,0 +1,198 @@
+// Written from the runbooks (<Detector>/<Detector>.md) by the golden tests: NIGHTJAR_REWRITE_GOLDENS=1 swift test.
+// String literals, because the same text as an embedded resource costs seconds of compile time.
+
+enum Runbooks {
+    static let outOfMemoryKill = #"""
+        # OutOfMemoryKill
+
+        ## Meaning
+
+        The kernel ended a process because memory was used up: the memory of its unit or container (`MemoryMax=`, a container's
+        limit), or that of the host. The counter `oom_kill` rose; Nightjar names the process that vanished in that moment with
+        the most memory, and the size it had at the last reading before.
+
+        - `killed at its limit`: the unit met its own limit. The rest of the host was not in need.
+        - `killed for the host`: the host had nothing left. The one that was killed is the largest, not always the culprit.
+        - `killed, not seen`: the counter rose, but no process that Nightjar watches vanished: one that lived too briefly, or one
+          in another container that shares this kernel.
+
+        A kill is a moment, not a state: the alert stays open for an hour after the last one. Three within that hour are critical.
+
+        ## Impact
+
+        The process got SIGKILL: no clean-up, no last log line, work in flight is lost. systemd starts it again where
+        `Restart=` says so, and it will be killed again as soon as it has grown as large: every few hours for a leak, every few
+        seconds for a limit that is too small.
+
+        ## Diagnosis
+
+        What the kernel saw, with a table of all candidates:
+
+            journalctl -k -g 'Out of memory|oom-kill|Killed process' -n 40
+            systemctl status UNIT          # Result: oom-kill
+
+        - Is there a HeapGrowth or MemoryExhaustion alert of the same unit (`nightjar alerts --all`)? Then it is a leak, and that
+          alert names the type or the pace.
+        - Was it a peak? `nightjar top --at TIME` shows who was large just before.
+        - For the host: who grew, not who died? Sort `nightjar ps` by anonymous memory.
+        - Page cache is not the cause: the kernel drops it before it kills.
+
+        ## Mitigation
+
+        - A leak: fix it; until then restart the unit at a time of your choice.
+        - A limit that is too small for honest work: raise it, `sudo systemctl set-property UNIT MemoryMax=2G`, and set
+          `MemoryHigh=` a tenth below, so that the unit is slowed before it is killed.
+        - The host: give every unit a `MemoryMax=`, so that the one that grows is the one that dies; protect what must live with
+          `OOMScoreAdjust=-900`.
+        - The service should survive it: `Restart=on-failure`, and state that is written before it is acknowledged.
+        """#
+
+    static let descriptorLeak = #"""
+        # DescriptorLeak
+
+        ## Meaning
+
+        The process opens sockets, files or pipes and does not close them. The smallest number of open descriptors in each
+        stretch of time has risen over most of what Nightjar saw of its life, evenly, and was never given back.
+
+        - `growing`: 18 hours of even rise. It may still be a very long warm-up.
+        - `leak`: a day of even rise, or a day and a half of rise in fits and starts.
+        - `running out`: the limit (RLIMIT_NOFILE) will be reached within 12 hours at this pace, whatever the age.
+          Within the hour, or with 95 % in use, it is critical.
+
+        ## Impact
+
+        At the limit, `accept`, `open`, `socket` and `pipe` fail with EMFILE ("Too many open files"). The service stops taking
+        connections, cannot open its log, and often spins on `accept`, while the process still looks alive. Other processes are
+        not affected: the limit is the process's own.
+
+        ## Diagnosis
+
+        See what kind of descriptor piles up. Most of the list is the answer:
+
+            sudo ls -l /proc/PID/fd | awk 'NR > 1 { sub(/[0-9]+\]?$/, "", $NF); print $NF }' | sort | uniq -c | sort -rn | head
+
+        - `socket:[`: connections that are not closed. `sudo ss -tnp | grep pid=PID` shows to whom; many in CLOSE-WAIT means
+          that the other end hung up and this process did not notice: a response body that is never read, a client that is made
+          for each request and never shut down.
+        - one path again and again: a file that is opened for each request. Look for an early return between open and close.
+        - `pipe:[` or `anon_inode:[eventpoll]`, `[eventfd]`, `[timerfd]`: child processes, event loops or timers that are made
+          for each request.
+
+        When did it begin? `nightjar show ID` gives the span; compare it with the last deploy. What is the limit?
+
+            grep 'open files' /proc/PID/limits
+
+        ## Mitigation
+
+        - To gain time: raise the limit of the running process, `sudo prlimit --pid PID --nofile=65536`, and of the unit,
+          `LimitNOFILE=65536`. This moves the hour, not the leak.
+        - Restart the unit when it is quiet rather than at the limit: `sudo systemctl restart UNIT`.
+        - Fix the path that does not close; in Swift, close in `defer`, or let a `with…` function own the handle.
+        - No leak? A pool with a known size, or a server that is meant to hold many connections:
+          `nightjar silence ID`, or in the configuration
+
+              [Unit proxy.service]
+              DescriptorLeakMinimumRise=5000
+        """#
+
+    static let threadLeak = #"""
+        # ThreadLeak
+
+        ## Meaning
+
+        The process starts threads that never end. The smallest number of threads in each stretch of time has risen over most of
+        what Nightjar saw of its life, evenly, and never came back.
+
+        - `growing`: 18 hours of even rise. It may still be a pool that fills very slowly.
+        - `leak`: a day of even rise, or a day and a half of rise in fits and starts.
+        - `running out`: the tasks allowed to its unit (TasksMax=, `pids.max`) will be used up within 12 hours at this pace.
+          Within the hour, or with 95 % in use, it is critical.
+
+        ## Impact
+
+        Each thread holds a stack (8 MiB of address space; what it touched of that is resident) and whatever its frames hold.
+        At the limit `pthread_create` and `fork` fail with EAGAIN ("Resource temporarily unavailable") for every process
+        of the unit: no new connections, no child processes, and in many runtimes an abort. A container shares its limit with all
+        that runs in it.
+
+        ## Diagnosis
+
+        Which threads are they? Their names usually say which pool or library made them:
+
+            cat /proc/PID/task/*/comm | sort | uniq -c | sort -rn | head
+
+        What do they wait for? The same stack many times is the answer:
+
+            nightjar stacks PID
+
+        - hundreds of one name, all in `futex`: a thread for each request that waits for an answer that never comes: a missing
+          time limit on a call, a future that nobody completes.
+        - an unnamed row: a client, timer or executor that is made for each request and never shut down.
+        - a name with a number that climbs (`pool-37-thread-1`): a whole pool is made again and again.
+
+        How much is left?
+
+            systemctl show UNIT -p TasksCurrent -p TasksMax
+
+        ## Mitigation
+
+        - To gain time: `sudo systemctl set-property --runtime UNIT TasksMax=8192`.
+        - Restart the unit when it is quiet rather than at the limit: `sudo systemctl restart UNIT`.
+        - Make the client, pool or event loop group once and share it; shut down what was started; give every wait a limit.
+        - No leak? A service that is meant to hold a thread for each connection: `nightjar silence ID`, or in the configuration
+
+              [Unit mariadb.service]
+              ThreadLeak=off
+        """#
+
+    static let cpuSpin = #"""
+        # CPUSpin
+
+        ## Meaning
+
+        The process uses one whole processor core (or several), evenly and without a rest, and it did not do that before. A thread
+        that computes for a request rests between requests; a thread in a loop that cannot end never does.
+
+        Nightjar compares the process with itself: it has watched it for at least an hour of ordinary work, and for half an hour
+        (`AtLeast=`) every minute has cost a whole core more than that. Processes that have been as busy before, for as long,
+        and then ended by themselves, stay quiet; so do those that are niced, and those that were busy from their first minute
+        (builds, batch jobs, encoders).
+
+        - `spinning`, notice: half an hour, warning: four hours (`WarnAfter=`). It is never critical: the service may well
+          answer while one of its threads turns in circles.
+
+        ## Impact
+
+        One core less for everybody on the host. If the thread that spins is an event loop, everything on that loop has stopped
+        (LoopStall says so where the probe is in the service). If it holds a lock, others will wait for it. Power and, in the
+        cloud, money.
+
+        ## Diagnosis
+
+        Which thread is it, and in which function?
+
+            top -H -p PID
+            nightjar stacks PID
+
+        Take the stacks three times: frames that are always there are the loop, the ones below it change.
+
+        - a regular expression or a parser at the top: catastrophic input. The request that began it is older than the alert.
+        - `accept` or `epoll_wait` that returns at once, again and again: a descriptor that is always ready and never served
+          (often after EMFILE: see DescriptorLeak).
+        - a retry without a pause; a condition that can no longer become true; a hash table or list with a cycle in it.
+        - garbage collector or allocator frames: the heap is at its limit (see HeapGrowth, MemoryExhaustion).
+
+        Is it work after all? Steady output (`/proc/PID/io`), a log that goes on, a queue that shrinks: then it is a long job.
+
+        ## Mitigation
+
+        - Keep the stacks before you restart: without them it will be back and nobody will know more.
+        - `sudo systemctl restart UNIT` ends it. To give the others room first: `sudo renice 19 -p PID`.
+        - Bound the loop: a limit of steps or time for parsing, a growing pause between retries.
+        - No fault? Tell Nightjar once, for the unit that is meant to work hard:
+
+              [Unit transcoder.service]
+              CPUSpin=off
+        """#
+}
