@@ -15,5 +15,6 @@
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include "CNightjarInspect.h"
 
 #include "nj_memory.h"
