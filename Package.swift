@@ -119,7 +119,7 @@ let package = Package(
         main(
             "nightjar",
             ["NightjarAgent", .product(name: "ArgumentParser", package: "swift-argument-parser", condition: agent)]),
-        main("nightjar-inspect", ["NightjarInspect", "NightjarModel"]),
+        main("nightjar-inspect", ["NightjarInspect", "NightjarModel", "CNightjarLinux"]),
 
         // One small real program an incident; `nightjar drill` starts them.
         .executableTarget(

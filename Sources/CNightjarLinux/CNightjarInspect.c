@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-int64_t nj_read_memory(int pid, const struct iovec *local, unsigned long local_count, const struct iovec *remote,
+int64_t nj_read_pieces(int pid, const struct iovec *local, unsigned long local_count, const struct iovec *remote,
                        unsigned long remote_count) {
     ssize_t got = process_vm_readv(pid, local, local_count, remote, remote_count, 0);
     return got < 0 ? -errno : got;

@@ -56,12 +56,16 @@ final class BlockNamer {
 
     /// The function that a suspended task resumes; where that is the runtime's, the first caller that is not.
     private func task(_ function: UInt64, sample: UInt64) -> TypeInfo {
-        if let found = own(function) { return TypeInfo(name: "Task in \(found.name)", kind: .task, module: found.module) }
+        if let found = own(function) {
+            return TypeInfo(name: "Task in \(found.name)", kind: .task, module: found.module)
+        }
         // Async contexts are linked: { parent, resume function }, the innermost at +64 of the task.
         var frame = target.memory.word(at: sample + 64)
         for _ in 0..<16 {
             guard let here = frame, here % 8 == 0, let resume = target.memory.word(at: here + 8) else { break }
-            if let found = own(resume) { return TypeInfo(name: "Task in \(found.name)", kind: .task, module: found.module) }
+            if let found = own(resume) {
+                return TypeInfo(name: "Task in \(found.name)", kind: .task, module: found.module)
+            }
             frame = target.memory.word(at: here)
         }
         return TypeInfo(name: "Task", kind: .task, module: "")
@@ -169,5 +173,6 @@ final class BlockNamer {
     }
 
     private lazy var lowestCode = target.map.regions.first { $0.executable }?.start ?? 0
-    private lazy var codeSpan = (target.map.regions.last { $0.executable && $0.path != "[vsyscall]" }?.end ?? 0) &- lowestCode
+    private lazy var codeSpan =
+        (target.map.regions.last { $0.executable && $0.path != "[vsyscall]" }?.end ?? 0) &- lowestCode
 }

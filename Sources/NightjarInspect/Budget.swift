@@ -29,7 +29,8 @@ public struct Budget: Hashable, Sendable {
         if wanted > memory {
             throw InspectError(
                 .overBudget,
-                "\(purpose) needs \(wanted >> 20) MiB of our own memory, allowed are \(memory >> 20): raise --memory-limit")
+                "\(purpose) needs \(wanted >> 20) MiB of our own memory, allowed are \(memory >> 20): raise --memory-limit"
+            )
         }
     }
 }

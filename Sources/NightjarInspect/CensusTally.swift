@@ -6,8 +6,10 @@
 /// Counts the chunks of all heaps.
 struct CensusTally: ChunkVisitor {
     /// How an entry of the table is to be read.
-    enum Tag { static let none = TallyTable.noType, type: UInt32 = 1, context: UInt32 = 2, genericBox: UInt32 = 3
-        static let error: UInt32 = 4, task: UInt32 = 5, perBlockError: UInt32 = 6, perBlockTask: UInt32 = 7 }
+    enum Tag {
+        static let none = TallyTable.noType, type: UInt32 = 1, context: UInt32 = 2, genericBox: UInt32 = 3
+        static let error: UInt32 = 4, task: UInt32 = 5, perBlockError: UInt32 = 6, perBlockTask: UInt32 = 7
+    }
     /// Keys made from a word of the block instead of its metadata carry a mark above the addresses.
     static let errorMark: UInt64 = 1 << 60
     static let taskMark: UInt64 = 1 << 61

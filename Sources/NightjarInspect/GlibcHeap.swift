@@ -183,9 +183,9 @@ private struct PageHeads {
     private mutating func fill(from at: UInt64) {
         start = at
         let count = Int(min(UInt64(Self.window), (region.end - at) / HeapFinder.pageSize))
-        heads = [Head](repeating: Head(), count: count)
+        var read = [Head](repeating: Head(), count: count)
         let skip = touched?.untouched(from: at, count: count) ?? []
-        heads.withUnsafeMutableBytes { bytes in
+        read.withUnsafeMutableBytes { bytes in
             var requests: [ReadRequest] = []
             for index in 0..<count where skip.isEmpty || !skip[index] {
                 let page = at + UInt64(index) * HeapFinder.pageSize
@@ -196,5 +196,6 @@ private struct PageHeads {
             }
             requests.withUnsafeBufferPointer { memory.readScattered($0) }
         }
+        heads = read
     }
 }

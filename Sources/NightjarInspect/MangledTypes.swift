@@ -22,7 +22,8 @@ extension SwiftMetadata {
             case 0:
                 return String(validating: out, as: UTF8.self)
             case 1, 2:
-                guard let target = reference(at: at + 1, indirect: byte == 2), let mangled = contextMangling(target) else {
+                guard let target = reference(at: at + 1, indirect: byte == 2), let mangled = contextMangling(target)
+                else {
                     return nil
                 }
                 out += mangled.utf8

@@ -34,7 +34,9 @@ final class SwiftMetadata {
 
     /// What the record at `address` is, if it is the metadata of heap objects.
     func heapKind(_ address: UInt64) -> HeapKind? {
-        guard address % 8 == 0, address >= 0x1000, address < 1 << 47, let first = cache.word(address) else { return nil }
+        guard address % 8 == 0, address >= 0x1000, address < 1 << 47, let first = cache.word(address) else {
+            return nil
+        }
         switch first {
         case 0: return isClass(address) ? .class : nil
         case 0x400: return destroys(address) && isContext(address) ? .context : nil
@@ -73,7 +75,9 @@ final class SwiftMetadata {
 
     // MARK: Context chain
 
-    enum ContextKind: UInt32 { case module = 0, `extension`, anonymous, `protocol`, opaque, `class` = 16, `struct`, `enum` }
+    enum ContextKind: UInt32 {
+        case module = 0, `extension`, anonymous, `protocol`, opaque, `class` = 16, `struct`, `enum`
+    }
 
     func contextKind(_ descriptor: UInt64) -> ContextKind? {
         guard let flags: UInt32 = cache.load(descriptor) else { return nil }
@@ -99,7 +103,9 @@ final class SwiftMetadata {
         case .anonymous:
             return parent.flatMap { contextPath($0, depth: depth + 1) }
         case .extension:
-            if let extended = cache.relative(descriptor + 8), let path = extendedPath(extended, depth: depth) { return path }
+            if let extended = cache.relative(descriptor + 8), let path = extendedPath(extended, depth: depth) {
+                return path
+            }
             return parent.flatMap { contextPath($0, depth: depth + 1) }
         case .class, .struct, .enum, .protocol:
             guard let parent, let path = contextPath(parent, depth: depth + 1), let name = identifier(descriptor + 8)
@@ -204,7 +210,8 @@ final class SwiftMetadata {
     }
 
     private func existentialName(_ address: UInt64, _ depth: Int) -> String? {
-        guard let flags: UInt32 = cache.load(address + 8), let count: UInt32 = cache.load(address + 12), count <= 16 else {
+        guard let flags: UInt32 = cache.load(address + 8), let count: UInt32 = cache.load(address + 12), count <= 16
+        else {
             return nil
         }
         if count == 0 { return flags & 0x8000_0000 == 0 ? "AnyObject" : "Any" }
@@ -221,7 +228,9 @@ final class SwiftMetadata {
 
     /// Whether a class descriptor says "actor".
     func isActor(_ metadata: UInt64) -> Bool {
-        guard let descriptor = cache.word(metadata + 40), let flags: UInt32 = cache.load(descriptor) else { return false }
+        guard let descriptor = cache.word(metadata + 40), let flags: UInt32 = cache.load(descriptor) else {
+            return false
+        }
         return flags >> 16 & (1 << 7) != 0
     }
 }

@@ -68,7 +68,8 @@ public final class Target {
     static func refusal(_ pid: Int32) -> InspectError {
         InspectError(
             .notPermitted,
-            "may not read the memory of process \(pid): run as its user (kernel.yama.ptrace_scope 0) or with CAP_SYS_PTRACE")
+            "may not read the memory of process \(pid): run as its user (kernel.yama.ptrace_scope 0) or with CAP_SYS_PTRACE"
+        )
     }
 
     /// Reads one word of the first readable mapping: the only way to know whether we may.
@@ -120,7 +121,8 @@ public final class Target {
             try checkStillThere()
             throw InspectError(
                 .otherAllocator,
-                "process \(pid) has no heap of glibc's malloc: another allocator, another libc, or nothing allocated yet")
+                "process \(pid) has no heap of glibc's malloc: another allocator, another libc, or nothing allocated yet"
+            )
         }
         return ranges
     }

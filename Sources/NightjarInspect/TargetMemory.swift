@@ -63,7 +63,7 @@ public final class LiveMemory: TargetMemory {
             var to = iovec(iov_base: base + done, iov_len: buffer.count - done)
             var from = iovec(
                 iov_base: UnsafeMutableRawPointer(bitPattern: UInt(address) + UInt(done)), iov_len: buffer.count - done)
-            let got = nj_read_memory(pid, &to, 1, &from, 1)
+            let got = nj_read_pieces(pid, &to, 1, &from, 1)
             if got <= 0 {
                 lastError = Int32(-got)
                 break
@@ -93,7 +93,7 @@ public final class LiveMemory: TargetMemory {
                 iov_base: UnsafeMutableRawPointer(bitPattern: UInt(request.address)), iov_len: request.length)
             wanted += request.length
         }
-        let got = Int(max(0, nj_read_memory(pid, &local, UInt(count), &remote, UInt(count))))
+        let got = Int(max(0, nj_read_pieces(pid, &local, UInt(count), &remote, UInt(count))))
         bytesRead &+= UInt64(got)
         if got == wanted { return count }
         var before = 0

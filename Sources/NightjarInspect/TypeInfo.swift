@@ -42,7 +42,9 @@ extension TypeInfo {
         var out = ""
         var rest = Substring(name)
         while !rest.isEmpty {
-            if rest.hasPrefix("Swift."), out.last.map({ !$0.isLetter && !$0.isNumber && $0 != "_" && $0 != "." }) ?? true {
+            if rest.hasPrefix("Swift."),
+                out.last.map({ !$0.isLetter && !$0.isNumber && $0 != "_" && $0 != "." }) ?? true
+            {
                 rest = rest.dropFirst(6)
             } else {
                 out.append(rest.removeFirst())
@@ -53,7 +55,9 @@ extension TypeInfo {
 
     /// The first component of a dotted name.
     static func module(of full: String) -> String {
-        guard let dot = full.firstIndex(of: "."), !full[..<dot].contains(where: { " <(".contains($0) }) else { return "" }
+        guard let dot = full.firstIndex(of: "."), !full[..<dot].contains(where: { " <(".contains($0) }) else {
+            return ""
+        }
         return String(full[..<dot])
     }
 }

@@ -5,7 +5,7 @@
 #include <sys/uio.h>
 
 // process_vm_readv: bytes copied or -errno.
-int64_t nj_read_memory(int pid, const struct iovec *local, unsigned long local_count, const struct iovec *remote,
+int64_t nj_read_pieces(int pid, const struct iovec *local, unsigned long local_count, const struct iovec *remote,
                        unsigned long remote_count);
 // PTRACE_SEIZE: attaches without stopping. 0 or -errno.
 int nj_seize(int tid);

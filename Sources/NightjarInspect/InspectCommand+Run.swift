@@ -1,0 +1,53 @@
+import CNightjarLinux
+import Glibc
+import NightjarModel
+
+/// What a command answered: text for standard output and the exit code.
+public struct InspectAnswer: Hashable, Sendable {
+    public var text: String
+    public var exitCode: Int32
+}
+
+extension InspectCommand {
+    /// Carries the command out. Throws an `InspectError` where it cannot.
+    public func run() throws -> InspectAnswer {
+        switch verb {
+        case .heap: try heap()
+        default: throw InspectError(.malformed, "not there yet")
+        }
+    }
+
+    private func open() throws -> Target { try Target(pid: pid, procRoot: procRoot, budget: budget) }
+
+    private func heap() throws -> InspectAnswer {
+        let first = try Census.take(of: open())
+        if first.entries.isEmpty { throw InspectError(.notSwift, notSwiftSentence(first)) }
+        guard let difference else {
+            return answer(first.json(), first.table(by: grouping, top: top))
+        }
+        let began = monotonicSeconds()
+        pause(difference)
+        let second = try Census.take(of: open())
+        let span = Duration.seconds(monotonicSeconds() - began + second.seconds)
+        let growth = second.growth(since: first, over: span)
+        return answer(
+            second.json(growth: growth, over: span),
+            Census.growthTable(growth, over: span) + "\n" + second.table(by: grouping, top: top))
+    }
+
+    private func notSwiftSentence(_ census: Census) -> String {
+        "process \(pid) has \(Bytes(census.fragmentation.used)) on its heap, but nothing of it is Swift's: "
+            + "only Swift types can be told apart"
+    }
+
+    private func answer(_ json: JSON, _ table: @autoclosure () -> String, exitCode: Int32 = 0) -> InspectAnswer {
+        InspectAnswer(text: self.json ? json.text + "\n" : table(), exitCode: exitCode)
+    }
+
+    private func pause(_ duration: Duration) {
+        let (seconds, attoseconds) = duration.components
+        var wanted = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
+        var left = timespec()
+        while nanosleep(&wanted, &left) != 0 { wanted = left }
+    }
+}
