@@ -6,6 +6,8 @@ public enum DetectorRegistry {
     public static let all: [DetectorCard] = [
         DescriptorLeak.card,
         ThreadLeak.card,
+        DiskFill.card,
+        InodeFill.card,
     ]
 
     /// The card of that name, as on the card itself: `DescriptorLeak`.

@@ -195,4 +195,77 @@ enum Runbooks {
               [Unit transcoder.service]
               CPUSpin=off
         """#
+
+    static let diskFill = #"""
+        # DiskFill
+
+        ## Meaning
+
+        A file system is full, or will be. The alert says which of four conditions holds:
+
+        - `full`: nothing is free for ordinary users. It stays until there is space again, not until writing stops.
+        - `filling fast`: at the pace of the last minutes nothing is left within the hour.
+        - `filling`: the level that no rotation or nightly job gives back rises, or one run goes on and on; the disk will be full
+          within a day. The time is a replay of the last days, so growth by day and rest at night are in it.
+        - `nearly full`: less than 5 % is free. Where nothing has changed for a day it is only noted.
+        - `not answering`: `statvfs` did not come back in time, as on a dead network mount. Nightjar waits in a side thread.
+
+        ## Impact
+
+        Writers get ENOSPC: databases stop or go read-only, services that log synchronously stall, uploads fail, and the message that
+        would say so cannot be written. Root may still have the reserved blocks.
+
+        ## Diagnosis
+
+        Who writes, what grows, what is deleted but still open:
+
+            nightjar disk
+
+        By hand, the largest directories and the deleted files that are still held:
+
+            sudo du -xh --max-depth=2 /MOUNT | sort -h | tail -20
+            sudo find /proc/[0-9]*/fd -lname '*(deleted)' -printf '%p %l\n' 2>/dev/null
+
+        A deleted file frees its space only when the last process that holds it closes it: restart or reload that process.
+
+        ## Mitigation
+
+        - A debug log left on: lower the level and rotate, or truncate the file in place: `sudo truncate -s 0 FILE` keeps the
+          descriptor valid; `rm` frees nothing while the process holds the file.
+        - The journal: `sudo journalctl --vacuum-size=500M`. Package caches: `sudo apt-get clean`.
+        - Deleted but open: `sudo systemctl restart UNIT`.
+        - Meant to be that full? In the configuration
+
+              [Mount /srv/archive]
+              DiskFillStaticFloor=1%
+        """#
+
+    static let inodeFill = #"""
+        # InodeFill
+
+        ## Meaning
+
+        Every file takes one inode, and the number of inodes was fixed when the file system was made (ext4; xfs has a ceiling). They are
+        used up, or will be within a day. The conditions are those of DiskFill: `full`, `filling fast`, `filling`, `nearly full`.
+
+        ## Impact
+
+        No file can be made: "No space left on device" while `df -h` shows space. Sessions, locks, temporary files and log rotation
+        fail; what is already open goes on.
+
+        ## Diagnosis
+
+        How many, and in which directory:
+
+            df -i /MOUNT
+            sudo du -x --inodes --max-depth=3 /MOUNT | sort -n | tail -20
+
+        Usual places: PHP or web sessions, mail queues, `/tmp`, thumbnails, container layers, `/var/lib/systemd/coredump`.
+
+        ## Mitigation
+
+        - Delete in pieces, without listing: `sudo find DIRECTORY -xdev -type f -mtime +7 -delete`.
+        - Give the directory a janitor: a line in `/etc/tmpfiles.d`, or the application's own expiry.
+        - The number cannot be raised on ext4; a new file system needs `mkfs.ext4 -N` or `-i`.
+        """#
 }

@@ -6,8 +6,10 @@
 //     window 10 s   → zero within 40 s       and only where readings come every few seconds
 //
 // Sustained means that every part of the window rose at 30 % of the mean pace or more: a single copy or an `apt-get
-// update` between two readings is no burst. A burst that the same hour of an earlier day has seen, and that fitted,
-// stays quiet as long as it fits again (see `FillWatch.isUsual`).
+// update` between two readings is no burst. A disk that has risen as high within three hours before, in the last week,
+// and came down again, stays quiet as long as the highest such rise would fit (see `FillWatch.isUsual`).
+
+import NightjarModel
 
 /// The readings of one window, at most ten of them.
 struct FillBurst: Sendable, Equatable {

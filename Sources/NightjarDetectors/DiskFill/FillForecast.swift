@@ -21,6 +21,8 @@
 // Measured on the 48 public synthetic traces (328 disk-days): no false alarm, 22 of 25 fills found at least an hour
 // ahead, median error of the time 6 %; a line through 6 hours (predict_linear) has 93 false alarms and 41 %.
 
+import NightjarModel
+
 /// The arithmetic of DiskFill and InodeFill: history in, time to full out.
 enum FillForecast {
     /// No forecast reaches further than the history that it was made from.

@@ -7,6 +7,8 @@
 //     slot    0    1    2   …   2303
 //     used  4.1  4.1  4.2  …    6.0      one Float each: 9.2 KiB a file system, allocated as it fills
 
+import NightjarModel
+
 /// The used space (or inodes) of one file system over the last eight days, in five-minute slots.
 struct FillHistory: Sendable, Equatable {
     static let slotLength: Int64 = 300_000_000_000

@@ -8,6 +8,8 @@
 //
 // The worst of them speaks: full before burst before forecast before backstop.
 
+public import NightjarModel
+
 /// What a file system (its bytes, or its inodes) is found to be doing.
 public struct FillState: Hashable, Sendable {
     public enum Stage: String, Hashable, Sendable, CaseIterable {
@@ -126,25 +128,20 @@ struct FillWatch: Sendable, Equatable {
         state.timeLeft = .seconds(max(0, size - used) / fastest)
     }
 
-    /// True where the same hour of an earlier day rose at least as high, and the same again still fits.
+    /// True where the last week rose as high within three hours, and the highest such rise would still fit from here.
     private func isUsual(used: Double, size: Double) -> Bool {
         guard let history, history.count > FillHistory.slotsPerDay else { return false }
         let around = 3 * FillHistory.slotsPerHour
-        let values = history.values
-        let newest = values.count - 1
-        let start = values[max(0, newest - around)...newest].min() ?? used
-        for day in 1...7 {
-            let middle = newest - day * FillHistory.slotsPerDay
-            guard middle >= 0 else { break }
-            var lowest = Double.infinity
-            var height = 0.0
-            for value in values[max(0, middle - around)...(middle + around)] {
-                lowest = min(lowest, value)
-                height = max(height, value - lowest)
-            }
-            if height >= 0.9 * (used - start), start + 1.1 * height < size { return true }
+        let values = history.last(7 * FillHistory.slotsPerDay)
+        let now = values.count - around
+        let start = values[now...].min() ?? used
+        var height = 0.0
+        for position in around..<now {
+            let rise = values[position] - values[position - around]
+            guard rise > height || values[position] > values[position - 1] else { continue }
+            height = max(height, values[position] - (values[(position - around)...position].min() ?? 0))
         }
-        return false
+        return height >= 0.9 * (used - start) && start + 1.1 * height < size
     }
 
     // MARK: Limits
