@@ -1,0 +1,102 @@
+// Memory traces: columns `t,anon` (KiB), optional `rss`, `swap`, `threads`.
+//
+// A finding that becomes worse ends and begins anew with its new severity, so that a reader sees when each was said.
+
+import NightjarModel
+
+func replayMemory(_ reader: inout TraceReader) throws(TraceError) -> [ReplayFinding] {
+    let columns = try MemoryColumns(reader)
+    var clock = ReplayClock(speedup: reader.head.speedup)
+    var growth = HeapGrowth()
+    var log = GrowthLog(speedup: reader.head.speedup)
+    while try reader.next() {
+        let seconds = try reader.number(columns.time)
+        let moment = try clock.moment(of: seconds, in: reader)
+        growth.step(try columns.sample(at: moment, reader))
+        log.note(growth, at: seconds)
+    }
+    return log.findings
+}
+
+/// Where a memory trace's columns stand.
+struct MemoryColumns {
+    let time: Int
+    let anonymous: Int
+    let rss: Int?
+    let swap: Int?
+    let threads: Int?
+
+    init(_ reader: TraceReader) throws(TraceError) {
+        time = try reader.require("t")
+        anonymous = try reader.require("anon")
+        rss = reader.column("rss")
+        swap = reader.column("swap")
+        threads = reader.column("threads")
+    }
+
+    /// The row as a reading.
+    func sample(at moment: Moment, _ reader: TraceReader) throws(TraceError) -> HeapSample {
+        let anonymous = try size(self.anonymous, reader)
+        let swap = try sizeIfAny(self.swap, reader) ?? .zero
+        let rss = try sizeIfAny(self.rss, reader)
+        let threads = try reader.numberIfAny(self.threads)
+        return HeapSample(
+            time: moment, live: anonymous + swap, fileBacked: rss.map { max(.zero, $0 - anonymous) },
+            threads: threads.map { Int(min(max($0, 0), 1e9)) })
+    }
+
+    /// KiB in the cell; between 0 and 1 EiB.
+    func size(_ column: Int, _ reader: TraceReader) throws(TraceError) -> Bytes {
+        let kibibytes = try reader.number(column)
+        guard kibibytes >= 0, kibibytes < 1e15 else {
+            throw reader.malformed(
+                "expected a size in KiB in column '\(reader.columns[column])', found '\(reader.text(column))'")
+        }
+        return Bytes(Int64(kibibytes * 1024))
+    }
+
+    /// nil for a column that is not there and for an empty cell.
+    func sizeIfAny(_ column: Int?, _ reader: TraceReader) throws(TraceError) -> Bytes? {
+        guard let column, try reader.numberIfAny(column) != nil else { return nil }
+        return try size(column, reader)
+    }
+}
+
+/// Turns the stages of HeapGrowth into findings with begin and end.
+private struct GrowthLog {
+    private(set) var findings: [ReplayFinding] = []
+    private var stage = HeapGrowth.Stage.quiet
+    private let speedup: Double
+
+    init(speedup: Double) { self.speedup = speedup }
+
+    mutating func note(_ growth: HeapGrowth, at seconds: Double) {
+        let now = max(growth.stage, .quiet)
+        guard now != stage else { return }
+        if stage > .quiet { findings[findings.count - 1].set("cleared_s", .double(seconds)) }
+        if now > .quiet { findings.append(finding(growth, now, at: seconds)) }
+        stage = now
+    }
+
+    private func finding(_ growth: HeapGrowth, _ stage: HeapGrowth.Stage, at seconds: Double) -> ReplayFinding {
+        let evidence = Evidence(growth, HeapGrowth.Settings(), limit: nil)
+        let trend = evidence.trend
+        return ReplayFinding([
+            ("kind", .string("heap_growth")), ("severity", .string(stage == .leak ? "leak" : "growing")),
+            ("verdict", .string(growth.verdict().rawValue)), ("at_s", .double(seconds)), ("cleared_s", .null),
+            ("from_kib", .double(Double(evidence.from.count / 1024))),
+            ("to_kib", .double(Double(evidence.to.count / 1024))),
+            ("rate_kib_per_day", .double((evidence.bytesPerSecond * 86_400 / 1024).rounded())),
+            ("eta_limit_s", .optional(evidence.untilLimit.map { $0.inSeconds / speedup })),
+            (
+                "evidence",
+                .object([
+                    ("tau", .optional(trend.map { Double($0.tau) })),
+                    ("sat", .optional(trend.map { Double($0.saturation) })),
+                    ("rest", .optional(trend.map { Double($0.rest) })),
+                    ("ups", .optional(trend.map { Double($0.ups) })),
+                ])
+            ),
+        ])
+    }
+}
