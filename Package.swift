@@ -129,9 +129,10 @@ let package = Package(
             path: "Sources/NightjarIncidents", swiftSettings: strict),
 
         // Tests: the same rooms again.
+        .target(name: "CNightjarTestKit", path: "Tests/CNightjarTestKit", cSettings: strictC),
         .target(
-            name: "NightjarTestKit", dependencies: ["NightjarModel", "CNightjarLinux"], path: "Tests/NightjarTestKit",
-            swiftSettings: strict),
+            name: "NightjarTestKit", dependencies: ["NightjarModel", "CNightjarLinux", "CNightjarTestKit"],
+            path: "Tests/NightjarTestKit", swiftSettings: strict),
         tests("NightjarModelTests", ["NightjarModel"]),
         tests("NightjarWireTests", ["NightjarWire"]),
         tests("NightjarProbeTests", ["NightjarProbe", "NightjarProbeNIO", "NightjarWire"]),

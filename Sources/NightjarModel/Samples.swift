@@ -136,10 +136,15 @@ public struct CgroupSample: Hashable, Sendable {
     public var oomKills: Int64?
     /// Time throttled by a CPU quota since it was made.
     public var throttled: Duration?
+    /// The limit on tasks (processes and threads, pids.max) that has the fewest left, here or on the way to the root.
+    public var tasksLimit: Int64?
+    /// Tasks of the cgroup that sets `tasksLimit`; of this one where there is no limit.
+    public var tasksCurrent: Int64?
 
     public init(
         time: Moment, path: String, unit: String? = nil, memoryLimit: Bytes? = nil, limitedBy: String? = nil,
-        memoryCurrent: Bytes? = nil, memoryAnonymous: Bytes? = nil, oomKills: Int64? = nil, throttled: Duration? = nil
+        memoryCurrent: Bytes? = nil, memoryAnonymous: Bytes? = nil, oomKills: Int64? = nil, throttled: Duration? = nil,
+        tasksLimit: Int64? = nil, tasksCurrent: Int64? = nil
     ) {
         self.time = time
         self.path = path
@@ -150,6 +155,8 @@ public struct CgroupSample: Hashable, Sendable {
         self.memoryAnonymous = memoryAnonymous
         self.oomKills = oomKills
         self.throttled = throttled
+        self.tasksLimit = tasksLimit
+        self.tasksCurrent = tasksCurrent
     }
 }
 

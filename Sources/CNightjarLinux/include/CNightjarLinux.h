@@ -18,3 +18,4 @@
 #include "CNightjarInspect.h"
 
 #include "nj_memory.h"
+#include "nj_proc.h"
