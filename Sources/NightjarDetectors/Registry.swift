@@ -4,8 +4,10 @@ public import NightjarModel
 public enum DetectorRegistry {
     /// In the order of `detectors` in Package.swift, which is the order of tables.
     public static let all: [DetectorCard] = [
+        OutOfMemoryKill.card,
         DescriptorLeak.card,
         ThreadLeak.card,
+        CPUSpin.card,
         DiskFill.card,
         InodeFill.card,
     ]

@@ -26,8 +26,12 @@ struct CountEvidence: Hashable, Sendable {
     var rise: UInt32 { to - from }
 
     /// Nil where there are fewer than six floors or nothing rose.
-    init?(_ floors: UnsafeBufferPointer<UInt32>) {
-        guard floors.count >= Self.parts else { return nil }
+    ///
+    /// The oldest floors are left out where the rest would not divide by six: parts of one or two buckets would make an
+    /// even rise look uneven.
+    init?(_ all: UnsafeBufferPointer<UInt32>) {
+        guard all.count >= Self.parts else { return nil }
+        let floors = UnsafeBufferPointer(rebasing: all[(all.count % Self.parts)...])
         let parts = Self.partFloors(floors)
         var kept = parts
         for index in (0..<(Self.parts - 1)).reversed() { kept[index] = min(kept[index], kept[index + 1]) }
@@ -70,7 +74,9 @@ struct CountEvidence: Hashable, Sendable {
     }
 
     /// It still rises at an even pace, in every part.
-    var isStrict: Bool { tau >= 0.8 && pace >= 0.85 && rest >= 0.7 && ups >= 0.6 }
+    ///
+    /// Pace 0.7, where memory asks 0.85: parts are as short as one bucket, and two a part may be three in the next.
+    var isStrict: Bool { tau >= 0.8 && pace >= 0.7 && rest >= 0.7 && ups >= 0.6 }
     /// It rises in most parts and has not settled.
     var isLenient: Bool { tau >= 0.6 && pace >= 0.35 && rest >= 0.5 && ups >= 0.5 }
 

@@ -70,7 +70,7 @@ enum CountStage: UInt8, Comparable, Sendable {
 struct CountRise: Hashable, Sendable {
     var from: UInt32
     var to: UInt32
-    /// Nanoseconds from the first to the last part of the evidence.
+    /// Nanoseconds that the evidence looks back.
     var span: Int64
     /// Per nanosecond.
     var rate: Float
@@ -158,6 +158,12 @@ struct CountGrowth: Hashable, Sendable {
             return found
         }
         guard near, let recent = history.recentEvidence, recent.isStrict else { return nil }
+        // The longer rise says more, where there is one.
+        if let half = history.lifeEvidence(share: 0.5), half.isLenient,
+            let found = verdict(half, width: history.lifeWidth(policy.scale))
+        {
+            return found
+        }
         return verdict(recent, width: history.recentWidth(policy.scale))
     }
 
@@ -193,7 +199,7 @@ extension CountRise {
     init(_ evidence: CountEvidence, width: Int64) {
         from = evidence.from
         to = evidence.to
-        span = Int64(Double(evidence.buckets) * Double(width) * 5 / 6)
+        span = Int64(Double(evidence.buckets) * Double(width))
         rate = Float(evidence.rate(width: width))
         tau = Float(evidence.tau)
         pace = Float(evidence.pace)

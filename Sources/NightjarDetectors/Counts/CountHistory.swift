@@ -4,7 +4,7 @@
 // lifts the floor. So only the smallest count of each bucket of time is kept, in two rings:
 //
 //     life    |▁▁▁▂▂▂▃▃▃▄▄▄▅▅|     32 buckets from the beginning, 5 s wide at first. When they are full, neighbours
-//                                  merge by their minimum and the width doubles, so that 16…32 buckets always span
+//                                  merge by their minimum and the width doubles, so that 16…31 buckets always span
 //                                  everything; above 3 h the ring slides instead (4 days).
 //     recent         |▃▃▄▄▅▅▆▆|    the last 12 half minutes: in a long life a leak that begins today is invisible in
 //                                  buckets of hours, and 1,024 descriptors can be gone in twenty minutes.
@@ -95,9 +95,10 @@ struct CountHistory: Hashable, Sendable {
     }
 
     private mutating func appendLife(_ low: UInt32, scale: Double) {
-        if Int(lifeCount) == Self.lifeBuckets { makeRoom() }
         floors[Int(lifeCount)] = low
         lifeCount += 1
+        // Before the next bucket begins, so that it has the new width from its start.
+        if Int(lifeCount) == Self.lifeBuckets { makeRoom() }
         lifeEnd &+= lifeWidth(scale)
     }
 
@@ -160,7 +161,7 @@ extension CountHistory {
         guard let began = reader.moment(), let lifeEnd: Int64 = reader.integer(),
             let recentEnd: Int64 = reader.integer(), let lifeLow: UInt32 = reader.integer(),
             let recentLow: UInt32 = reader.integer(), let last: UInt32 = reader.integer(),
-            let lifeCount: UInt8 = reader.integer(), lifeCount <= Self.lifeBuckets,
+            let lifeCount: UInt8 = reader.integer(), lifeCount < Self.lifeBuckets,
             let recentCount: UInt8 = reader.integer(), recentCount <= Self.recentBuckets,
             let doublings: UInt8 = reader.integer(), doublings <= Self.widestDoublings,
             lifeEnd >= began.nanoseconds, recentEnd >= began.nanoseconds

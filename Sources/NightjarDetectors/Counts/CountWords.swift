@@ -43,7 +43,7 @@ struct CountWords {
     /// `about 190 more an hour`: the unit of time that makes the number readable.
     var pace: String {
         let units: [(Double, String)] = [(1.0 / 3600, "second"), (1.0 / 60, "minute"), (1, "hour")]
-        for (hours, name) in units where perHour * hours >= 1 {
+        for (hours, name) in units where perHour * hours >= 0.995 {
             return "about \(Int64((perHour * hours).rounded())) more \(name == "hour" ? "an" : "a") \(name)"
         }
         return "about \(max(1, Int64((perHour * 24).rounded()))) more a day"

@@ -13,7 +13,7 @@ extension DescriptorLeak {
                 "MinimumAge", .duration(.hours(24)),
                 help: "How long the count must have been watched before an even rise is called a leak."),
             DetectorSetting(
-                "MinimumRise", .count(32), help: "Descriptors by which the floor must have risen to be called a leak."),
+                "MinimumRise", .count(24), help: "Descriptors by which the floor must have risen to be called a leak."),
             DetectorSetting(
                 "NearLimit", .share(0.75),
                 help: "Share of RLIMIT_NOFILE in use from which a rise over minutes is enough to warn."),

@@ -10,7 +10,7 @@ public import NightjarModel
 
 /// Descriptors that rise and are never given back, with the time left until the process's limit.
 ///
-/// One value a process life: 100 bytes, and 208 more once the count has left its lowest value by 16. A step costs about
+/// One value a process life: 100 bytes, and 208 more once the count has left its lowest value by 8. A step costs about
 /// 10 ns and allocates nothing but that once.
 public struct DescriptorLeak: Hashable, Sendable {
     /// The card's settings, worked out once for all processes that share them.
@@ -21,7 +21,7 @@ public struct DescriptorLeak: Hashable, Sendable {
         /// - Parameter timeScale: 1 in life; demonstrations shorten every span by it.
         public init(_ values: SettingValues = SettingValues(DescriptorLeak.card), timeScale: Double = 1) {
             policy = CountPolicy(
-                margin: 16, minimumRise: UInt32(clamping: values.count("MinimumRise")),
+                margin: 8, minimumRise: UInt32(clamping: values.count("MinimumRise")),
                 minimumAge: values.duration("MinimumAge"), nearLimit: values.share("NearLimit"),
                 forecastWithin: values.duration("ForecastWithin"), scale: timeScale)
             gates = policy.gates

@@ -12,7 +12,7 @@ extension ThreadLeak {
                 "MinimumAge", .duration(.hours(24)),
                 help: "How long the count must have been watched before an even rise is called a leak."),
             DetectorSetting(
-                "MinimumRise", .count(16), help: "Threads by which the floor must have risen to be called a leak."),
+                "MinimumRise", .count(12), help: "Threads by which the floor must have risen to be called a leak."),
             DetectorSetting(
                 "NearLimit", .share(0.75),
                 help: "Share of the unit's tasks in use from which a rise over minutes is enough to warn."),

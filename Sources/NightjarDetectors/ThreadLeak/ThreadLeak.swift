@@ -26,7 +26,7 @@ public struct TaskBound: Hashable, Sendable {
 
 /// Threads that are started and never end, with the time left until the tasks of their cgroup are used up.
 ///
-/// One value a process life: 100 bytes, and 208 more once the count has left its lowest value by 8. A step costs about
+/// One value a process life: 100 bytes, and 208 more once the count has left its lowest value by 4. A step costs about
 /// 10 ns.
 public struct ThreadLeak: Hashable, Sendable {
     /// The card's settings, worked out once for all processes that share them.
@@ -37,7 +37,7 @@ public struct ThreadLeak: Hashable, Sendable {
         /// - Parameter timeScale: 1 in life; demonstrations shorten every span by it.
         public init(_ values: SettingValues = SettingValues(ThreadLeak.card), timeScale: Double = 1) {
             policy = CountPolicy(
-                margin: 8, minimumRise: UInt32(clamping: values.count("MinimumRise")),
+                margin: 4, minimumRise: UInt32(clamping: values.count("MinimumRise")),
                 minimumAge: values.duration("MinimumAge"), nearLimit: values.share("NearLimit"),
                 forecastWithin: values.duration("ForecastWithin"), scale: timeScale)
             gates = policy.gates
