@@ -8,11 +8,12 @@ public import NightjarModel
 
 /// Which detector of a process an answer comes from.
 public enum ProcessDetector: UInt8, CaseIterable, Hashable, Sendable {
-    case descriptorLeak, threadLeak, cpuSpin
+    case heapGrowth, descriptorLeak, threadLeak, cpuSpin
 
     /// As on the card.
     public var name: String {
         switch self {
+        case .heapGrowth: "HeapGrowth"
         case .descriptorLeak: "DescriptorLeak"
         case .threadLeak: "ThreadLeak"
         case .cpuSpin: "CPUSpin"
@@ -28,6 +29,8 @@ public struct ProcessDetectors: Hashable, Sendable {
     public static let retell = Duration.seconds(60)
     private static let retellNanoseconds: Int64 = 60_000_000_000
 
+    /// Its history also names who fills a pool (`rise(over:)`) and, at the end, becomes a life of the unit (`life`).
+    public private(set) var heap: HeapGrowth
     private var descriptors = DescriptorLeak()
     private var threads = ThreadLeak()
     private var cpu = CPUSpin()
@@ -35,17 +38,32 @@ public struct ProcessDetectors: Hashable, Sendable {
     private var severities = InlineSeverities()
     private var toldAt: Int64 = 0
 
-    public init() {}
+    /// A life that begins.
+    ///
+    /// - Parameter prior: what the unit's earlier lives did, `UnitLives.prior`.
+    public init(prior: HeapGrowth.Prior = .none) { heap = HeapGrowth(prior: prior) }
 
     /// Takes one sample through every detector that is on. `report` is called for what is found and for what is over;
     /// nothing is called, and nothing allocated, while all is well.
+    ///
+    /// - Parameter inUse: what the allocator has handed out, where a probe says so.
     public mutating func observe(
-        _ sample: borrowing ProcessSample, in context: borrowing ProcessContext,
+        _ sample: borrowing ProcessSample, in context: borrowing ProcessContext, inUse: Bytes? = nil,
         report: (ProcessDetector, Answer) -> Void
     ) {
         let settings = context.settings
         let on = settings.processDetectorsOn
         let retells = sample.time.nanoseconds &- toldAt >= Self.retellNanoseconds
+        if on & ProcessDetector.heapGrowth.bit != 0 {
+            let live = HeapSample(
+                time: sample.time, live: sample.anonymous + (sample.swap ?? .zero),
+                fileBacked: sample.rss - sample.anonymous, threads: sample.threads, inUse: inUse)
+            let sighting = Self.sighting(of: heap.step(live, settings.heapGrowth))
+            if changes(.heapGrowth, sighting, retells) {
+                let finding = heap.finding(of: context.subject, settings.heapGrowth, limit: context.memoryLimit)
+                tell(.heapGrowth, finding, context, sample.time, report)
+            }
+        }
         if on & ProcessDetector.descriptorLeak.bit != 0 {
             let sighting = descriptors.step(sample, settings.descriptorLeak)
             if changes(.descriptorLeak, sighting, retells) {
@@ -66,6 +84,15 @@ public struct ProcessDetectors: Hashable, Sendable {
             }
         }
         if found & ~on != 0 { endSwitchedOff(on, report) }
+    }
+
+    private static func sighting(of stage: HeapGrowth.Stage) -> Sighting {
+        switch stage {
+        case .tooEarly: .tooEarly
+        case .quiet: .quiet
+        case .growing: .found(.notice)
+        case .leak: .found(.warning)
+        }
     }
 
     /// Whether somebody must be told: found, worse, over, or due again.
@@ -122,6 +149,7 @@ public struct ProcessDetectors: Hashable, Sendable {
         guard reader.integer(UInt8.self) == Self.version, let found: UInt8 = reader.integer(),
             let toldAt: Int64 = reader.integer()
         else { return nil }
+        heap = HeapGrowth()
         for detector in ProcessDetector.allCases {
             guard let severity = reader.integer(UInt8.self).flatMap({ Severity(rawValue: Int($0)) }) else { return nil }
             severities[detector] = severity

@@ -27,6 +27,7 @@ public final class DetectorSettings: Sendable {
     /// Who answers for the subject (`Contact=`).
     public let contact: String?
 
+    let heapGrowth: HeapGrowth.Settings
     let descriptorLeak: DescriptorLeak.Settings
     let threadLeak: ThreadLeak.Settings
     let cpuSpin: CPUSpin.Settings
@@ -41,6 +42,7 @@ public final class DetectorSettings: Sendable {
     private init() {
         (overrides, timeScale, heapLimit, contact, off, caps) = ([:], 1, nil, nil, [], [:])
         values = Dictionary(uniqueKeysWithValues: DetectorRegistry.all.map { ($0.name, SettingValues($0)) })
+        heapGrowth = HeapGrowth.Settings()
         (descriptorLeak, threadLeak) = (DescriptorLeak.Settings(), ThreadLeak.Settings())
         (cpuSpin, outOfMemoryKill) = (CPUSpin.Settings(), OutOfMemoryKill.Settings())
         processDetectorsOn = .max
@@ -55,6 +57,8 @@ public final class DetectorSettings: Sendable {
         self.overrides = overrides
         self.timeScale = timeScale
         (heapLimit, contact, off, caps, values) = (read.heapLimit, read.contact, read.off, read.caps, read.values)
+        heapGrowth = HeapGrowth.Settings(
+            horizon: .seconds(HeapGrowth.Settings().horizon.inSeconds * timeScale), heapLimit: read.heapLimit)
         descriptorLeak = .init(read.of(DescriptorLeak.card), timeScale: timeScale)
         threadLeak = .init(read.of(ThreadLeak.card), timeScale: timeScale)
         cpuSpin = .init(read.of(CPUSpin.card), timeScale: timeScale)
