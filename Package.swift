@@ -73,8 +73,9 @@ let package = Package(
         .systemLibrary(
             name: "CNightjarSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
-        .target(name: "CZlib", cSettings: strictC),
-        .target(name: "CZstd", cSettings: strictC),
+        .target(name: "CZlib", cSettings: strictC, linkerSettings: [.linkedLibrary("dl")]),
+        .target(name: "CZstd", cSettings: strictC, linkerSettings: [.linkedLibrary("dl")]),
+        .target(name: "CNightjarLogFile", cSettings: strictC),
 
         // The nouns, and the bytes between probe and agent.
         .target(
@@ -90,7 +91,10 @@ let package = Package(
             ["NightjarProbe", .product(name: "NIOCore", package: "swift-nio", condition: nioTrait)]),
         room(
             "NightjarLogFile",
-            ["CZlib", "CZstd", "CNightjarLinux", .product(name: "Logging", package: "swift-log", condition: logTrait)]),
+            [
+                "CZlib", "CZstd", "CNightjarLogFile",
+                .product(name: "Logging", package: "swift-log", condition: logTrait),
+            ]),
 
         // The stages.
         room("NightjarSources", ["NightjarModel", "NightjarWire", "CNightjarLinux", "CNightjarSystemd"]),

@@ -1,0 +1,44 @@
+public import Logging
+
+/// Writes the records of one logger to a ``LogFile``. Made by ``LogFile/handler(label:metadataProvider:)``.
+///
+/// Metadata of the handler is encoded once when it is set, not for each line. Where a key stands in several places the
+/// call's own wins over the provider's, and that over the handler's.
+public struct LogFileHandler: LogHandler {
+    private let file: LogFile
+    let label: String
+    let labelHash: UInt64
+    private var ownLevel: Logger.Level
+    var prefix: RecordEncoder.Prefix
+
+    public var metadataProvider: Logger.MetadataProvider?
+
+    public var metadata: Logger.Metadata = [:] {
+        didSet { prefix = file.core.encoder.prefix(label: label, metadata: metadata) }
+    }
+
+    /// The logger's own level, or a lower one while ``LogFile/overrideLevel(_:for:)`` is in force.
+    public var logLevel: Logger.Level {
+        get { file.core.override.effective(ownLevel) }
+        set { ownLevel = newValue }
+    }
+
+    init(file: LogFile, label: String, metadataProvider: Logger.MetadataProvider?) {
+        self.file = file
+        self.label = label
+        self.metadataProvider = metadataProvider
+        ownLevel = file.core.settings.level
+        prefix = file.core.encoder.prefix(label: label, metadata: [:])
+        var text = label
+        labelHash = text.withUTF8 { hashed($0, seed: 1) }
+    }
+
+    var core: LogCore { file.core }
+
+    public subscript(metadataKey key: String) -> Logger.MetadataValue? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    public func log(event: LogEvent) { file.core.log(event, self) }
+}

@@ -1,0 +1,159 @@
+// The files of one log, by name: `checkout.log` is being written; `checkout.log.000042` is a rotated one, plain or with
+// `.gz` or `.zst` behind it; `.checkout.log.000042.packing` is half compressed. The number is the order: it does not
+// depend on a clock that may be set back. Ages come from the modification time, which compression keeps.
+//
+//     checkout.log  ──rotate──▶  checkout.log.000042  ──pack──▶  checkout.log.000042.gz  ──age, bytes──▶  gone
+
+internal import CNightjarLogFile
+import Glibc
+
+/// One rotated file.
+struct RotatedFile: Hashable {
+    enum Packing: String, Hashable, CaseIterable {
+        case plain = ""
+        case gzip = ".gz"
+        case zstd = ".zst"
+    }
+
+    var number: Int
+    var packing: Packing
+    var bytes: Int
+    /// Seconds since 1970.
+    var modified: Int
+    var inode: UInt64
+}
+
+/// Finds, names and deletes the files of one log.
+struct RotatedFiles {
+    let directory: String
+    let base: String
+    /// Oldest first.
+    private(set) var files: [RotatedFile] = []
+    /// Half-compressed leftovers and their bytes.
+    private(set) var leftovers: [(name: String, bytes: Int)] = []
+
+    init(path: String) {
+        (directory, base) = RotatedFiles.split(path)
+    }
+
+    static func split(_ path: String) -> (directory: String, base: String) {
+        guard let slash = path.lastIndex(of: "/") else { return (".", path) }
+        let directory = path[..<slash]
+        return (directory.isEmpty ? "/" : String(directory), String(path[path.index(after: slash)...]))
+    }
+
+    var path: String { directory + "/" + base }
+    var freshPath: String { directory + "/." + base + ".new" }
+    /// Without what is being packed: room for that is always set aside.
+    var bytes: Int { files.reduce(0) { $0 + $1.bytes } }
+    var nextNumber: Int { (files.last?.number ?? 0) + 1 }
+
+    func path(of file: RotatedFile) -> String { path(number: file.number, packing: file.packing) }
+
+    func path(number: Int, packing: RotatedFile.Packing) -> String {
+        "\(path).\(RotatedFiles.digits(number))\(packing.rawValue)"
+    }
+
+    /// Where a file is compressed before it takes its name.
+    func packingPath(number: Int) -> String { "\(directory)/.\(base).\(RotatedFiles.digits(number)).packing" }
+
+    private static func digits(_ number: Int) -> String {
+        let text = String(number)
+        return String(repeating: "0", count: max(0, 6 - text.utf8.count)) + text
+    }
+
+    /// Reads the directory. A rotated name that is the current file itself (a rotation that was killed between its two
+    /// steps) does not count.
+    mutating func scan(currentInode: UInt64) {
+        files = []
+        leftovers = []
+        guard let stream = opendir(directory) else { return }
+        defer { closedir(stream) }
+        let descriptor = dirfd(stream)
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            note(name, descriptor, currentInode)
+        }
+        files.sort { ($0.number, $0.packing.rawValue) < ($1.number, $1.packing.rawValue) }
+    }
+
+    private mutating func note(_ name: String, _ directory: Int32, _ currentInode: UInt64) {
+        if name.hasPrefix("." + base + "."), name.hasSuffix(".packing") {
+            guard let status = status(name, directory) else { return }
+            leftovers.append((name, RotatedFiles.weight(status)))
+        } else if let (number, packing) = parse(name), let status = status(name, directory) {
+            guard UInt64(status.st_ino) != currentInode else { return }
+            files.append(
+                RotatedFile(
+                    number: number, packing: packing, bytes: RotatedFiles.weight(status),
+                    modified: status.st_mtim.tv_sec, inode: UInt64(status.st_ino)))
+        }
+    }
+
+    func parse(_ name: String) -> (number: Int, packing: RotatedFile.Packing)? {
+        guard name.hasPrefix(base + ".") else { return nil }
+        let rest = name.utf8.dropFirst(base.utf8.count + 1)
+        let digits = rest.prefix { $0 >= 48 && $0 <= 57 }
+        guard digits.count >= 6, digits.count <= 12, let number = Int(String(Substring(digits))), number > 0,
+            let packing = RotatedFile.Packing(rawValue: String(Substring(rest.dropFirst(digits.count))))
+        else { return nil }
+        return (number, packing)
+    }
+
+    private func status(_ name: String, _ directory: Int32) -> stat? {
+        var status = stat()
+        guard fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            return nil
+        }
+        return status
+    }
+
+    /// What a file takes of the disk: its length in whole blocks, or its blocks where more are allocated.
+    static func weight(_ status: stat) -> Int {
+        max((Int(status.st_size) + 4_095) & ~4_095, Int(status.st_blocks) * 512)
+    }
+
+    /// Deletes the oldest file, unless that leaves fewer than `minimum`. The bytes it held, or nil.
+    mutating func deleteOldest(keeping minimum: Int) -> Int? {
+        if let leftover = leftovers.first, leftoverIsAbandoned(leftover.name) {
+            leftovers.removeFirst()
+            unlink(directory + "/" + leftover.name)
+            return leftover.bytes
+        }
+        guard files.count > minimum, let oldest = files.first else { return nil }
+        files.removeFirst()
+        guard unlink(path(of: oldest)) == 0 || errno == ENOENT else { return nil }
+        return oldest.bytes
+    }
+
+    /// Nobody holds the lock that a compressor takes on what it writes.
+    private func leftoverIsAbandoned(_ name: String) -> Bool {
+        let fd = open(directory + "/" + name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard fd >= 0 else { return false }
+        defer { close(fd) }
+        return flock(fd, LOCK_EX | LOCK_NB) == 0
+    }
+
+    /// Deletes what is too old or too many. Returns how many went.
+    mutating func applyAgeAndCount(_ retention: LogFileConfiguration.Retention, now: Int) -> Int {
+        var deleted = 0
+        while let oldest = files.first {
+            let isTooOld = retention.age.map { now - oldest.modified > $0.wholeSeconds } ?? false
+            let isTooMany = retention.files.map { files.count > $0 } ?? false
+            guard isTooOld || isTooMany, deleteOldest(keeping: 0) != nil else { break }
+            deleted += 1
+        }
+        return deleted
+    }
+
+    mutating func add(_ file: RotatedFile) { files.append(file) }
+}
+
+/// Makes a directory and its parents. True where it is there afterwards.
+func makeDirectory(_ path: String) -> Bool {
+    if mkdir(path, 0o750) == 0 || errno == EEXIST { return true }
+    guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return false }
+    return makeDirectory(String(path[..<slash])) && (mkdir(path, 0o750) == 0 || errno == EEXIST)
+}

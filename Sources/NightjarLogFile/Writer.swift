@@ -1,0 +1,310 @@
+internal import CNightjarLogFile
+import Glibc
+internal import Logging
+import Synchronization
+
+/// What only the writer's thread touches.
+struct WriterState {
+    /// 0 while nothing was left out since the last one.
+    var nextLedger: UInt64 = 0
+    var lastLedger: UInt64 = 0
+    var nextMaintenance: UInt64 = 0
+    var retryAt: UInt64 = 0
+    var errorRetryAt: UInt64 = 0
+    var lastLine: UInt64 = 0
+    var pagesAreReleased = true
+    var ledgerSum: UInt64 = 0
+    var lastKeys: [UInt64: UInt64] = [:]
+    var blockage: Blockage?
+    var errorBlockage: Blockage?
+    var droppedAtBlockage: UInt64 = 0
+    var errorsDroppedTold: UInt64 = 0
+    var leftOutTold = false
+    var overrideUntil: UInt64 = 0
+    var rotationsSeen = 0
+}
+
+// The writer: sleeps until there is something to write or something is due, and is the only one that touches the files.
+extension LogCore {
+    static let maintenanceInterval: UInt64 = 30_000_000_000
+    static let retryInterval: UInt64 = 250_000_000
+    static let idleAfter: UInt64 = 2_000_000_000
+
+    func runWriter() {
+        var seen: UInt64 = 0
+        while true {
+            if isClosing.load(ordering: .acquiring) { return finish() }
+            round()
+            seen = sleep(seen)
+        }
+    }
+
+    private func round() {
+        isUrgent.store(false, ordering: .relaxed)
+        let now = Clock.monotonic()
+        if rescanFlag.isSet.exchange(false, ordering: .relaxed) {
+            stream.rescan()
+            errorStream?.rescan()
+            if packer.lacksEngine { tellMissingEngine() }
+        }
+        // Errors first, and again after every turn of the log's lane: a flood must not keep them waiting.
+        var goesOn = true
+        while goesOn {
+            goesOn = drainErrors(now)
+            goesOn = drainLog(now) || goesOn
+        }
+        if now >= writer.nextMaintenance { maintain(now) }
+        ledgerIfDue(now)
+        overrideNotice(now)
+        updateHealth()
+        wantsFlush.store(false, ordering: .relaxed)
+        nj_log_bell_ring(doneBell)
+    }
+
+    /// One turn. True where more waits and can be written.
+    private func drainLog(_ now: UInt64) -> Bool {
+        guard now >= writer.retryAt || isClosing.load(ordering: .relaxed) || wantsFlush.load(ordering: .relaxed) else {
+            return false
+        }
+        let outcome = drain(lane, stream)
+        noteRotation()
+        guard let blockage = outcome.blockage else {
+            if outcome.wrote, writer.blockage != nil { recovered() }
+            return outcome.wrote
+        }
+        if blockage.code == ENOSPC || blockage.code == EDQUOT, stream.freeOldest() { return true }
+        writer.retryAt = Clock.monotonic() + LogCore.retryInterval
+        blocked(blockage)
+        return false
+    }
+
+    private func drainErrors(_ now: UInt64) -> Bool {
+        guard let errorLane, let errorStream else { return false }
+        guard now >= writer.errorRetryAt || isClosing.load(ordering: .relaxed) || wantsFlush.load(ordering: .relaxed)
+        else { return false }
+        let outcome = drain(errorLane, errorStream)
+        guard let blockage = outcome.blockage else {
+            if outcome.wrote {
+                if settings.syncsErrors { errorStream.syncToDisk() }
+                writer.errorBlockage = nil
+                errorsAreBlocked.store(false, ordering: .relaxed)
+            }
+            return outcome.wrote
+        }
+        if blockage.code == ENOSPC || blockage.code == EDQUOT, stream.freeOldest() || errorStream.freeOldest() {
+            return true
+        }
+        writer.errorRetryAt = Clock.monotonic() + LogCore.retryInterval
+        errorsBlocked(blockage)
+        return false
+    }
+
+    private func drain(_ lane: Lane, _ stream: LogStream) -> (wrote: Bool, blockage: Blockage?) {
+        let bytes = lane.take()
+        guard bytes.count > 0 else { return (false, nil) }
+        writer.lastLine = Clock.monotonic()
+        writer.pagesAreReleased = false
+        lane.setWriting(true)
+        let (written, blockage, mustRestartLine) = stream.write(bytes)
+        lane.setWriting(false)
+        lane.setDescriptor(stream.fd)
+        if written > 0 {
+            let lines = lane.advance(by: written)
+            counters.kept.wrappingAdd(lines, ordering: .relaxed)
+        }
+        if mustRestartLine { lane.rewindToLineStart() }
+        return (written > 0 || mustRestartLine, blockage)
+    }
+
+    private func noteRotation() {
+        guard stream.rotations + (errorStream?.rotations ?? 0) != writer.rotationsSeen else { return }
+        writer.rotationsSeen = stream.rotations + (errorStream?.rotations ?? 0)
+        packer.kick()
+        if ledgerSum > 0 { writeLedger(isLast: false) }
+    }
+
+    private func maintain(_ now: UInt64) {
+        writer.nextMaintenance = now + LogCore.maintenanceInterval
+        stream.maintain()
+        errorStream?.maintain()
+        noteRotation()
+        if stream.hasPlainFiles || errorStream?.hasPlainFiles ?? false {
+            packer.forgetFailures()
+            packer.kick()
+        }
+        if now > writer.lastLine + LogCore.idleAfter, !writer.pagesAreReleased {
+            lane.releasePages()
+            errorLane?.releasePages()
+            writer.pagesAreReleased = true
+        }
+    }
+
+    /// Sleeps until there is something to do. Returns the rings heard.
+    private func sleep(_ seen: UInt64) -> UInt64 {
+        var seen = seen
+        if isAllEmpty {
+            seen = sleepWhileEmpty(seen)
+            if isAllEmpty || isUrgent.load(ordering: .relaxed) || lane.pendingBytes >= lane.wakeAt { return seen }
+        }
+        // The first line of a batch is here; the rest is waited for, so that one write takes many.
+        let isBlocked = writer.blockage != nil || writer.errorBlockage != nil
+        let pause = isBlocked ? LogCore.retryInterval : settings.flushInterval.nanoseconds
+        return nj_log_bell_wait(bell, seen, Clock.monotonic() + pause)
+    }
+
+    private var isAllEmpty: Bool { lane.isEmpty && errorLane?.isEmpty ?? true }
+
+    private func sleepWhileEmpty(_ seen: UInt64) -> UInt64 {
+        writerSleeps.store(true, ordering: .sequentiallyConsistent)
+        defer { writerSleeps.store(false, ordering: .sequentiallyConsistent) }
+        // A line that came between the look before and the flag.
+        guard isAllEmpty else { return seen }
+        let due = min(writer.nextMaintenance, writer.nextLedger == 0 ? .max : writer.nextLedger, override.endsAt)
+        return nj_log_bell_wait(bell, seen, max(due, Clock.monotonic() + 1_000_000))
+    }
+
+    /// The end: what can be written is written, what cannot is counted.
+    private func finish() {
+        var passes = 0
+        while !isAllEmpty, passes < 64 {
+            passes += 1
+            let before = counters.kept.load(ordering: .relaxed)
+            round()
+            let isStuck = counters.kept.load(ordering: .relaxed) == before
+            if isStuck, writer.blockage != nil || writer.errorBlockage != nil { break }
+        }
+        abandon()
+        writeLedger(isLast: true)
+        packer.cancel()
+        stream.closeFile()
+        errorStream?.closeFile()
+        lane.setDescriptor(-1)
+        errorLane?.setDescriptor(-1)
+        nj_log_crash_forget(lane.raw)
+        if let errorLane { nj_log_crash_forget(errorLane.raw) }
+        isClosed.store(true, ordering: .releasing)
+        updateHealth()
+        nj_log_bell_ring(doneBell)
+    }
+
+    private func abandon() {
+        let lost = lane.abandon()
+        let lostErrors = errorLane?.abandon() ?? 0
+        counters.abandoned.wrappingAdd(lost + lostErrors, ordering: .relaxed)
+        if lost > 0 { counters.drop(.unwritable, 7, lost) }
+        if lostErrors > 0 { counters.drop(.unwritable, 5, lostErrors) }
+        tellLostErrors()
+    }
+}
+
+// Saying what happens, outside the log and in it.
+extension LogCore {
+    fileprivate func blocked(_ blockage: Blockage) {
+        isBlocked.store(true, ordering: .relaxed)
+        if writer.blockage == nil { writer.droppedAtBlockage = counters.dropped(.unwritable) }
+        let isNew = writer.blockage != blockage
+        writer.blockage = blockage
+        tellLostErrors()
+        if isNew { tellBlockage(blockage, stream.path) }
+    }
+
+    fileprivate func errorsBlocked(_ blockage: Blockage) {
+        errorsAreBlocked.store(true, ordering: .relaxed)
+        let isNew = writer.errorBlockage != blockage && writer.blockage == nil
+        writer.errorBlockage = blockage
+        tellLostErrors()
+        if isNew { tellBlockage(blockage, errorStream?.path ?? stream.path) }
+    }
+
+    private func tellBlockage(_ blockage: Blockage, _ path: String) {
+        switch blockage.reason {
+        case .floor:
+            tell(
+                .belowFloor,
+                "less free space than the floor leaves to others: only errors are written until there is more")
+        case .budget:
+            tell(.unwritable, "the budget of \(settings.retention.totalBytes) bytes leaves no room for a line")
+        case .failure:
+            let isFull = blockage.code == ENOSPC || blockage.code == EDQUOT
+            let text = "cannot write: \(errorText(blockage.code)), lines wait in memory, then they are counted"
+            teller.tell(LogNotice(kind: isFull ? .diskFull : .unwritable, path: path, text: text))
+        }
+    }
+
+    fileprivate func recovered() {
+        writer.blockage = nil
+        isBlocked.store(false, ordering: .relaxed)
+        let lost = counters.dropped(.unwritable) - writer.droppedAtBlockage
+        tell(.recovered, "can be written again, \(lost) records were dropped meanwhile")
+        writer.nextLedger = Clock.monotonic()
+    }
+
+    fileprivate func tellLostErrors() {
+        let lost = counters.droppedErrors
+        guard lost > writer.errorsDroppedTold else { return }
+        writer.errorsDroppedTold = lost
+        tell(.errorsLost, "\(lost) error records could not be kept")
+    }
+
+    fileprivate func tellMissingEngine() {
+        let library = if case .zstd = settings.compression { "libzstd.so.1" } else { "libz.so.1" }
+        tell(.compressionMissing, "\(library) is not installed, rotated files stay plain")
+    }
+
+    func tell(_ kind: LogNotice.Kind, _ text: String) {
+        teller.tell(LogNotice(kind: kind, path: stream.path, text: text))
+    }
+
+    fileprivate func overrideNotice(_ now: UInt64) {
+        guard let change = override.takeChange(now: now) else { return }
+        tell(.levelOverride, change)
+        _ = stream.writeOwnLine(ownLine(level: "notice", message: change, extra: ""))
+    }
+
+    fileprivate func ledgerIfDue(_ now: UInt64) {
+        guard ledgerSum != writer.ledgerSum else {
+            writer.nextLedger = 0
+            return
+        }
+        // Soon after the first record that is left out, then once an interval.
+        let interval = settings.ledgerInterval.nanoseconds
+        if writer.nextLedger == 0 {
+            writer.nextLedger = max(now + min(interval, 1_000_000_000), writer.lastLedger + interval)
+        }
+        if now >= writer.nextLedger { writeLedger(isLast: false) }
+    }
+
+    /// Changes whenever something was left out or dropped.
+    fileprivate var ledgerSum: UInt64 {
+        DropReason.allCases.reduce(0) { $0 + counters.dropped($1) } + CallSites.rest(of: identity)
+            + counters.cut.load(ordering: .relaxed)
+    }
+
+    fileprivate func writeLedger(isLast: Bool) {
+        let sum = ledgerSum
+        guard sum > 0 else { return }
+        let worst = sampler.worstKeys(10, since: &writer.lastKeys)
+        if let first = worst.first, !writer.leftOutTold {
+            writer.leftOutTold = true
+            tell(.leavingOut, LedgerLine.sentence(first))
+        }
+        let line = LedgerLine(ledger: ledger, worst: worst, notRepresented: notRepresented, isLast: isLast)
+        let bytes = ownLine(level: "notice", message: line.message, extra: line.json)
+        writer.lastLedger = Clock.monotonic()
+        writer.nextLedger = 0
+        if stream.writeOwnLine(bytes) { writer.ledgerSum = sum }
+    }
+
+    private var notRepresented: UInt64 { sampler.pendingWeight + CallSites.rest(of: identity) }
+
+    private func ownLine(level: String, message: String, extra: String) -> [UInt8] {
+        let time = TimeStamp.text(Clock.wall())
+        switch settings.format {
+        case .json:
+            return Array(
+                "{\"time\":\"\(time)\",\"level\":\"\(level)\",\"label\":\"nightjar.log\",\"message\":\"\(message)\"\(extra)}\n"
+                    .utf8)
+        case .text: return Array("\(time) \(level) nightjar.log: \(message)\(extra.isEmpty ? "" : " " + extra)\n".utf8)
+        }
+    }
+}
