@@ -1,4 +1,4 @@
-// Written from the runbooks (<Detector>/<Detector>.md) by the golden tests: NIGHTJAR_REWRITE_GOLDENS=1 swift test.
+// Written from the runbooks (<Detector>/<Detector>.md): NIGHTJAR_REWRITE_GOLDENS=1 swift test
 // String literals, because the same text as an embedded resource costs seconds of compile time.
 
 enum Runbooks {
