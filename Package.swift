@@ -139,7 +139,9 @@ let package = Package(
             path: "Tests/NightjarTestKit", swiftSettings: strict),
         tests("NightjarModelTests", ["NightjarModel"]),
         tests("NightjarWireTests", ["NightjarWire"]),
-        tests("NightjarProbeTests", ["NightjarProbe", "NightjarProbeNIO", "NightjarWire"]),
+        tests(
+            "NightjarProbeTests",
+            ["NightjarProbe", "NightjarProbeNIO", "NightjarWire", "NightjarSymbols", "CNightjarProbe"]),
         tests("NightjarLogFileTests", ["NightjarLogFile"]),
         tests("NightjarSourcesTests", ["NightjarSources", "NightjarModel"]),
         tests("NightjarDetectorsTests", ["NightjarDetectors", "NightjarModel"], exclude: ["Traces", "Golden"]),

@@ -160,6 +160,12 @@ public final class Symbolizer {
     /// The file that an address was mapped from.
     public func module(at address: UInt64) -> ModuleReference? { loadedModule(at: address)?.reference }
 
+    /// The same, with the piece of memory that the address lies in.
+    public func span(at address: UInt64) -> (mapping: Mapping, module: ModuleReference)? {
+        guard let module = loadedModule(at: address), let mapping = map.mapping(at: address) else { return nil }
+        return (mapping, module.reference)
+    }
+
     private func lookUp(_ address: UInt64) -> SymbolizedFrame {
         guard let module = loadedModule(at: address) else { return SymbolizedFrame(address: address) }
         return module.frame(at: address, readsLines: readsLines)

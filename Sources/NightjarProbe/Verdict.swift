@@ -1,0 +1,106 @@
+// Why the loop did not come back, from what was seen of its thread:
+//
+//     it ran for most of the time                      computing
+//     it sat in a futex whose holder is known          a lock, or a deadlock where the holders go round
+//     it sat in a futex that has no holder             a queue, a semaphore, a condition
+//     it sat in another system call                    that call, and what its descriptor is
+//     it sat outside any call and pages were read in   paging
+
+import Glibc
+import NightjarWire
+
+struct Verdict {
+    var cause: StallCause
+    var call: Int32 = -1
+    var target = ""
+    var majorFaults: UInt32 = 0
+
+    init(_ stall: Stall, age: UInt64, times: RunTimes?) {
+        let blocked = stall.states.compactMap { if case .blocked(let blocked) = $0 { blocked } else { nil } }
+        let isMostlyBlocked: Bool
+        if let before = stall.evidence, let times {
+            let span = age &- min(age, stall.evidenceAt &- min(stall.evidenceAt, stall.startedAt))
+            let ran = (times - before).ran
+            let away = span &- min(span, ran &+ (times - before).waited)
+            isMostlyBlocked = !blocked.isEmpty && away >= ran
+        } else {
+            isMostlyBlocked = 2 * blocked.count >= stall.states.count && !blocked.isEmpty
+        }
+        guard isMostlyBlocked, let main = Self.mostFrequent(blocked) else {
+            cause = stall.states.contains(.running) || times != nil && stall.wasSeenRunning ? .computing : .unknown
+            return
+        }
+        call = main.call
+        if main.call == SystemCall.futex {
+            cause = stall.isDeadlock ? .deadlock : stall.holders.isEmpty ? .wait : .lock
+            target =
+                stall.holders.isEmpty
+                ? "" : stall.holders.map { "\($0.name) (thread \($0.tid))" }.joined(separator: ", ")
+        } else if main.call < 0 {
+            cause = .paging
+        } else {
+            cause = .systemCall
+            if SystemCall.takesDescriptor(main.call) { target = stall.descriptors[main.arguments.0] ?? "" }
+        }
+    }
+
+    /// Faults that had to go to a disk make paging out of a thread that neither ran nor called anything.
+    mutating func consider(majorFaults: UInt64, _ stall: Stall) {
+        self.majorFaults = UInt32(clamping: majorFaults)
+        guard majorFaults > 0, cause == .unknown || cause == .computing else { return }
+        let outside = stall.states.count { if case .blocked(let blocked) = $0 { blocked.call < 0 } else { false } }
+        if outside * 2 >= stall.states.count, outside > 0 {
+            cause = .paging
+            call = -1
+        }
+    }
+
+    private static func mostFrequent(_ blocked: [ThreadState.Blocked]) -> ThreadState.Blocked? {
+        var counts: [Int32: Int] = [:]
+        for state in blocked { counts[state.call, default: 0] += 1 }
+        return blocked.max { counts[$0.call, default: 0] < counts[$1.call, default: 0] }
+    }
+
+    /// `socket:[4711]`, `/data/big.json`, `pipe:[12]`.
+    static func descriptorName(_ descriptor: UInt64) -> String {
+        guard descriptor < 1 << 24 else { return "" }
+        var buffer = [CChar](repeating: 0, count: 256)
+        let length = readlink("/proc/self/fd/\(descriptor)", &buffer, buffer.count)
+        guard length > 0 else { return "descriptor \(descriptor)" }
+        let text = String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return "descriptor \(descriptor), \(text)"
+    }
+}
+
+/// The threads of this process.
+enum AllThreads {
+    static let most = 512
+
+    static func list() -> [Int32] {
+        guard let folder = opendir("/proc/self/task") else { return [] }
+        defer { closedir(folder) }
+        var tids: [Int32] = []
+        while tids.count < most, let entry = readdir(folder) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { raw in
+                String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if let tid = Int32(name) { tids.append(tid) }
+        }
+        return tids
+    }
+}
+
+enum Debugger {
+    /// Somebody traces this process.
+    static var isAttached: Bool {
+        let file = open("/proc/self/status", O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return false }
+        defer { close(file) }
+        var buffer = [UInt8](repeating: 0, count: 1024)
+        let got = read(file, &buffer, buffer.count)
+        guard got > 0 else { return false }
+        let text = String(decoding: buffer[..<got], as: UTF8.self)
+        guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("TracerPid:") }) else { return false }
+        return line.split(separator: "\t").last.flatMap { Int($0) } ?? 0 != 0
+    }
+}

@@ -1,0 +1,440 @@
+// The only thread of the probe. It never touches a loop's data and never waits for one: it looks, and where looking does
+// not tell, it leaves a ping and looks again.
+//
+//     every 20 ms (10 ms while anything runs):
+//       did the process as a whole stand still since the last look?     nothing can have begun: done
+//       for every loop:   a ping outstanding      answered? one reading · old? stacks · older? a stall
+//                         idle by its gate        alive, not woken
+//                         busy                    leave a ping
+//       the cooperative pool, the agent's messages
+
+import CNightjarProbe
+import Glibc
+import NightjarSymbols
+import NightjarWire
+import Synchronization
+
+/// What other threads hand to the watchdog.
+struct Inbox {
+    var newcomers: [Loop] = []
+    var isStopping = false
+}
+
+/// Lets a loop travel from the thread that registers it to the watchdog, who alone touches it from then on.
+struct Handover: @unchecked Sendable {
+    var inbox = Inbox()
+}
+
+final class Watchdog: @unchecked Sendable {
+    /// How often a process at rest is looked at, and one at work.
+    static let restingPoll: UInt64 = 20_000_000
+    static let workingPoll: UInt64 = 10_000_000
+
+    let page: Page
+    let service: String
+    let threshold: UInt64
+    let shared = Mutex(Handover())
+    let knownWork = KnownWork()
+    private let settings: ProbeSettings
+
+    private var clock = Clockwork()
+    private var loops: [Loop] = []
+    private var pool: PoolWatch?
+    private var capture = StackCapture()
+    private let throttling = Throttling()
+    private var throttled: UInt64?
+    private var throttledAt: UInt64 = 0
+    private var stallCount: UInt64 = 0
+    var teller: Teller
+
+    init(page: Page, service: String, settings: ProbeSettings) {
+        self.page = page
+        self.service = service
+        self.settings = settings
+        threshold = settings.stallThreshold.nanoseconds
+        teller = Teller(page: page, service: service, settings: settings)
+    }
+
+    /// Starts the thread; false where the kernel gives none.
+    func start() -> Bool {
+        let argument = Unmanaged.passRetained(self)
+        let error = nj_thread_start(
+            { pointer in
+                guard let pointer else { return }
+                Unmanaged<Watchdog>.fromOpaque(pointer).takeRetainedValue().run()
+            }, argument.toOpaque())
+        if error != 0 { argument.release() }
+        return error == 0
+    }
+
+    private func run() {
+        // On this thread: the clock's own files are those of the calling thread.
+        clock = Clockwork()
+        if settings.watchesPool {
+            pool = PoolWatch(page: page, threshold: settings.poolThreshold.nanoseconds, now: clock.now)
+        }
+        while !takeNewcomers() {
+            let asked = pollInterval
+            teller.waitForAgent(asked)
+            clock.woke(asked: asked)
+            round()
+        }
+        teller.close()
+    }
+
+    /// A stall is looked at in fifths of the threshold; a process at rest more seldom.
+    private var pollInterval: UInt64 {
+        let finest = max(threshold / 5, 1_000_000)
+        let isResting = clock.isStill && !loops.contains { $0.isAsked } && pool?.isAsked != true
+        return isResting ? min(Self.restingPoll, 2 &* finest) : min(Self.workingPoll, finest)
+    }
+
+    private func takeNewcomers() -> Bool {
+        shared.withLock { handover in
+            loops += handover.inbox.newcomers
+            handover.inbox.newcomers = []
+            return handover.inbox.isStopping
+        }
+    }
+
+    private func round() {
+        page.store64(PageLayout.watchdogOffset, clock.now)
+        page.store64(PageLayout.pausedOffset, clock.paused)
+        if clock.now &- throttledAt > 1_000_000_000, !loops.contains(where: { $0.isAsked }) {
+            throttled = throttling.total()
+            throttledAt = clock.now
+        }
+        for loop in loops { look(at: loop) }
+        if loops.contains(where: \.hasEnded) { dismissEnded() }
+        if let report = pool?.look(clock, &capture) { tell(report) }
+        teller.serve(clock.now) { [self] request in allStacks(request) }
+    }
+
+    private func dismissEnded() {
+        for loop in loops where loop.hasEnded { page.release(loop.index) }
+        loops.removeAll { $0.hasEnded }
+    }
+
+    // MARK: one loop
+
+    private func look(at loop: Loop) {
+        if loop.isAsked, nj_load64(&loop.slot.pointee.answered) == loop.sequence { answered(loop) }
+        if loop.isAsked { return waiting(loop) }
+        if isIdle(loop) { return rest(loop) }
+        if loop.hasEnded { return }
+        ask(loop)
+    }
+
+    private func rest(_ loop: Loop) {
+        loop.freeAt = clock.now
+        loop.slot.count(0)
+        setState(loop, .idle)
+    }
+
+    private func setState(_ loop: Loop, _ state: LoopState) {
+        if loop.slot.pointee.state != state.rawValue { nj_store32(&loop.slot.pointee.state, state.rawValue) }
+    }
+
+    /// Whether the loop is waiting for work, as far as it can be seen without waking it.
+    private func isIdle(_ loop: Loop) -> Bool {
+        guard loop.hasAnswered else { return false }
+        if clock.isStill { return true }
+        switch loop.gate {
+        case .eventLoop: return waitsForEvents(loop, orPolls: false)
+        case .queue(let owner):
+            if owner.tid == 0 { return true }
+            // The main thread owns the main queue for good where a run loop serves it.
+            guard loop.kind == .mainQueue, owner.tid == getpid() else { return false }
+            return waitsForEvents(loop, orPolls: true) || isFresh(loop)
+        case .none: return isFresh(loop)
+        }
+    }
+
+    /// It answered a moment ago, and nothing but our own ping has run since.
+    private func isFresh(_ loop: Loop) -> Bool {
+        clock.isCalm && clock.now &- loop.slot.pointee.beat < 2 &* Self.restingPoll
+    }
+
+    private func waitsForEvents(_ loop: Loop, orPolls: Bool) -> Bool {
+        loop.follow(loop.thread)
+        guard let state = loop.files?.state() else { return false }
+        loop.freeTimes = loop.files?.times()
+        guard case .blocked(let blocked) = state else {
+            if state == .gone { loop.hasEnded = loop.kind == .eventLoop }
+            return false
+        }
+        if SystemCall.eventWaits.contains(blocked.call) { return true }
+        // A run loop idles in ppoll; so may the service's own code, which a ping now and then tells apart.
+        return orPolls && blocked.call == SystemCall.poll && clock.now &- loop.slot.pointee.beat < threshold
+    }
+
+    private func ask(_ loop: Loop) {
+        loop.follow(loop.thread)
+        let (start, uncertainty) = beginning(of: loop)
+        let times = loop.files?.times()
+        var stall = Stall(
+            startedAt: start, uncertainty: uncertainty, pausedBefore: clock.paused, tid: loop.files?.tid ?? 0,
+            evidenceAt: clock.now, evidence: times, nextCapture: threshold / 2)
+        if case .eventLoop = loop.gate, let free = loop.freeTimes {
+            stall.evidence = free
+            stall.evidenceAt = start
+        }
+        stall.throttledBefore = throttled
+        loop.stall = stall
+        loop.waitingPolls = 0
+        loop.sequence &+= 1
+        loop.slot.pointee.asked = loop.sequence
+        loop.slot.pointee.busy_since = start
+        loop.slot.pointee.asked_at = clock.now
+        if loop.hasAnswered { setState(loop, .busy) }
+        loop.ping(loop.sequence)
+    }
+
+    /// When the loop's present job began: between the last moment it was free and now.
+    private func beginning(of loop: Loop) -> (start: UInt64, uncertainty: UInt64) {
+        let now = clock.now
+        let earliest = max(loop.freeAt, now &- min(now, 5 &* Self.restingPoll))
+        guard loop.hasAnswered, now > earliest else { return (now, 0) }
+        let window = now &- earliest
+        if let files = loop.files?.state(), let estimate = estimatedBeginning(of: loop, files), estimate > earliest,
+            estimate <= now
+        {
+            return (estimate, min(window, 2_000_000))
+        }
+        return (earliest &+ window / 2, window / 2)
+    }
+
+    private func estimatedBeginning(of loop: Loop, _ state: ThreadState) -> UInt64? {
+        switch state {
+        case .running:
+            // It has run or stood in the queue ever since; so had the process, where nothing else did.
+            if let free = loop.freeTimes, let times = loop.files?.times(), case .eventLoop = loop.gate {
+                let spent = times - free
+                return clock.now &- min(clock.now, spent.ran &+ spent.waited)
+            }
+            return clock.now &- min(clock.now, clock.othersRanSince)
+        case .blocked:
+            // It left the processor when it began to wait, a moment after it began.
+            guard let time = loop.files?.lastRan() else { return nil }
+            return clock.moment(ofScheduler: time)
+        case .gone, .unreadable: return nil
+        }
+    }
+
+    // MARK: a ping is outstanding
+
+    private func waiting(_ loop: Loop) {
+        guard loop.hasAnswered else { return setState(loop, .unserved) }
+        loop.waitingPolls &+= 1
+        guard var stall = loop.stall else { return }
+        defer { if loop.isAsked { loop.stall = stall } }
+        followThread(loop, &stall)
+        if loop.files?.state() == .gone, loop.kind == .eventLoop {
+            loop.hasEnded = true
+            return
+        }
+        let age = stall.age(clock.now, paused: clock.paused)
+        if age >= stall.nextCapture { take(loop, &stall, age) }
+        if knownWork.holds(stall.tid, at: clock.now) { stall.isKnownWork = true }
+        guard !stall.isKnownWork else { return }
+        if !stall.isOpen, stall.ownTime(age: age, times: loop.files?.times()) >= threshold, !isOurselvesHeldBack {
+            open(loop, &stall, age)
+        } else if stall.isOpen, age >= stall.nextReport {
+            stall.nextReport = age &* 2
+            if !stall.isSuppressed { teller.tell(report(loop, stall, .lasting, age), clock.now) }
+        }
+    }
+
+    /// A debugger or a tracer may hold single threads while we go on.
+    private var isOurselvesHeldBack: Bool { Debugger.isAttached }
+
+    /// A queue may be run by another thread than the one that beat.
+    private func followThread(_ loop: Loop, _ stall: inout Stall) {
+        guard loop.follow(loop.thread) else { return }
+        stall.tid = loop.files?.tid ?? 0
+        stall.evidenceAt = clock.now
+        stall.evidence = loop.files?.times()
+        stall.faults = nil
+    }
+
+    private func take(_ loop: Loop, _ stall: inout Stall, _ age: UInt64) {
+        guard loop.files != nil else { return }
+        if stall.faults == nil { stall.faults = loop.files?.majorFaults() }
+        guard let taken = captured(loop) else { return }
+        guard nj_load64(&loop.slot.pointee.answered) != loop.sequence else { return }
+        stall.nextCapture = stall.samples.count < 3 ? age &+ threshold / 2 : age &+ age / 2
+        guard !taken.addresses.isEmpty else { return }
+        stall.keep(
+            StallSample(offsetNanoseconds: age, doing: taken.state.doing, addresses: taken.addresses), taken.state)
+        if case .blocked(let blocked) = taken.state {
+            if blocked.call == SystemCall.futex { findHolders(loop, blocked, &stall) }
+            stall.nameDescriptor(of: blocked)
+        }
+        if stall.isOpen { publish(loop, stall) }
+    }
+
+    private func captured(_ loop: Loop) -> CapturedStack? {
+        guard let tid = loop.files?.tid else { return nil }
+        let bounds = loop.bounds(of: tid)
+        guard loop.files != nil else { return nil }
+        return capture.capture(loop.files!, bounds: bounds, now: clock.now)
+    }
+
+    private func open(_ loop: Loop, _ stall: inout Stall, _ age: UInt64) {
+        stallCount &+= 1
+        stall.number = stallCount
+        loop.slot.pointee.stalls &+= 1
+        setState(loop, .stalled)
+        publish(loop, stall)
+        stall.isSuppressed = !teller.mayTell(clock.now)
+        stall.nextReport = max(1_000_000_000, 2 &* age)
+        if stall.isSuppressed {
+            loop.slot.pointee.suppressed &+= 1
+        } else {
+            teller.tell(report(loop, stall, .begun, age), clock.now)
+        }
+    }
+
+    private func publish(_ loop: Loop, _ stall: Stall) {
+        let verdict = Verdict(stall, age: stall.age(clock.now, paused: clock.paused), times: loop.files?.times())
+        loop.slot.publishStall(
+            since: stall.startedAt, cause: verdict.cause, call: verdict.call, holder: stall.holders.first?.tid ?? 0,
+            stall.samples.last?.addresses ?? [])
+    }
+
+    // MARK: the answer has come
+
+    private func answered(_ loop: Loop) {
+        let beat = max(nj_load64(&loop.slot.pointee.beat), loop.slot.pointee.asked_at)
+        let lag = beat &- loop.slot.pointee.asked_at
+        countLags(loop, lag)
+        if let stall = loop.stall, loop.hasAnswered { over(loop, stall, beat) }
+        loop.hasAnswered = true
+        loop.stall = nil
+        loop.freeAt = beat
+        loop.slot.pointee.asked_at = 0
+        loop.freeTimes = nil
+        setState(loop, .idle)
+    }
+
+    /// The ping itself, and one reading for every poll that passed meanwhile.
+    private func countLags(_ loop: Loop, _ lag: UInt64) {
+        guard loop.hasAnswered else { return }
+        loop.slot.count(lag)
+        let polls = min(loop.waitingPolls, 100_000)
+        guard polls > 0, lag > 0 else { return }
+        // Jobs queued at even distances wait evenly less; a few thousand of them are counted in lumps.
+        let lumps = min(polls, 64)
+        for lump in 0..<lumps {
+            loop.slot.count(lag / lumps &* (lumps - 1 - lump) &+ lag / (2 &* lumps), times: polls / lumps)
+        }
+    }
+
+    private func over(_ loop: Loop, _ stall: Stall, _ end: UInt64) {
+        let age = stall.age(end, paused: clock.paused)
+        guard age > 20_000_000, !stall.isKnownWork else { return loop.slot.clearStall() }
+        let spent = stall.evidence.flatMap { before in loop.files?.times().map { $0 - before } } ?? RunTimes()
+        let waited = min(age, spent.waited)
+        let own = age &- waited
+        if own > 20_000_000 { loop.slot.pointee.blocked_ns &+= own }
+        if waited > 20_000_000 { loop.slot.pointee.starved_ns &+= waited }
+        loop.slot.pointee.longest_ns = max(loop.slot.pointee.longest_ns, own)
+        loop.slot.clearStall()
+        if own >= threshold || stall.isOpen, !isOurselvesHeldBack {
+            ended(loop, stall, age)
+        } else if age >= threshold, waited >= threshold / 2, loop.slot.pointee.state != LoopState.unserved.rawValue {
+            var report = report(loop, stall, .ended, age)
+            report.cause = starvation(since: stall, waited: waited)
+            report.samples = []
+            teller.tellStarvation(report, clock.now)
+        }
+    }
+
+    private func ended(_ loop: Loop, _ stall: Stall, _ age: UInt64) {
+        var stall = stall
+        if !stall.isOpen {
+            stallCount &+= 1
+            stall.number = stallCount
+            loop.slot.pointee.stalls &+= 1
+            stall.isSuppressed = !teller.mayTell(clock.now)
+            if stall.isSuppressed { loop.slot.pointee.suppressed &+= 1 }
+        }
+        if !stall.isSuppressed { teller.tell(report(loop, stall, .ended, age), clock.now) }
+    }
+
+    private func starvation(since stall: Stall, waited: UInt64) -> StallCause {
+        guard let before = stall.throttledBefore, let now = throttling.total(), now > before else {
+            return .starvedByHost
+        }
+        return now - before >= waited / 3 ? .starvedByQuota : .starvedByHost
+    }
+
+    // MARK: reports
+
+    private func report(_ loop: Loop, _ stall: Stall, _ phase: StallReport.Phase, _ age: UInt64) -> StallReport {
+        let times = loop.files?.times()
+        var verdict = Verdict(stall, age: age, times: times)
+        if let before = stall.faults, let now = loop.files?.majorFaults() {
+            verdict.consider(majorFaults: now &- min(now, before), stall)
+        }
+        let spent = stall.evidence.flatMap { before in times.map { $0 - before } } ?? RunTimes()
+        return StallReport(
+            number: stall.number, phase: phase, slot: UInt16(clamping: loop.index), loop: loop.name,
+            cause: verdict.cause,
+            startedAt: stall.startedAt, uncertaintyNanoseconds: stall.uncertainty, lastedNanoseconds: age,
+            ranNanoseconds: min(spent.ran, age), waitedNanoseconds: min(spent.waited, age),
+            majorFaults: verdict.majorFaults,
+            tid: stall.tid, call: verdict.call, target: verdict.target, samples: stall.samples, threads: stall.holders)
+    }
+
+    private func tell(_ report: StallReport) {
+        var report = report
+        if report.number == 0 {
+            guard teller.mayTell(clock.now) else { return }
+            stallCount &+= 1
+            report.number = stallCount
+            pool?.number = stallCount
+        }
+        teller.tell(report, clock.now)
+    }
+
+    /// The holder of the lock that a thread waits for, the one whom that one waits for, and so on; round = a deadlock.
+    private func findHolders(_ loop: Loop, _ first: ThreadState.Blocked, _ stall: inout Stall) {
+        var seen = [stall.tid]
+        var waiter = first
+        var holders: [ThreadReport] = []
+        while holders.count < 8, let holder = LockHolder.holder(of: waiter, waiter: seen[seen.count - 1]) {
+            if seen.contains(holder) {
+                stall.isDeadlock = true
+                break
+            }
+            seen.append(holder)
+            let files = ThreadFiles(tid: holder)
+            let taken = capture.capture(files, bounds: (0, 0), now: clock.now)
+            holders.append(
+                ThreadReport(
+                    tid: holder, role: .holder, doing: taken.state.doing, call: taken.state.call,
+                    name: ThreadFiles.name(of: holder), addresses: taken.addresses))
+            guard case .blocked(let next) = taken.state else { break }
+            waiter = next
+        }
+        if !holders.isEmpty { stall.holders = holders }
+    }
+
+    /// Every thread of the process, now.
+    private func allStacks(_ request: UInt32) -> [ThreadReport] {
+        let roles = Dictionary(loops.map { ($0.thread, $0.name) }) { first, _ in first }
+        return AllThreads.list().map { tid in
+            let files = ThreadFiles(tid: tid)
+            let isOwn = tid == currentThread()
+            let taken =
+                isOwn
+                ? CapturedStack(state: .running, addresses: []) : capture.capture(files, bounds: (0, 0), now: clock.now)
+            let name = roles[tid] ?? ThreadFiles.name(of: tid)
+            return ThreadReport(
+                tid: tid, role: roles[tid] == nil ? .any : .loop, doing: taken.state.doing, call: taken.state.call,
+                name: name,
+                addresses: taken.addresses)
+        }
+    }
+}

@@ -1,0 +1,150 @@
+// Which function is to blame, when a loop was looked at several times during one stall.
+//
+//     sample 1   main < run < Checkout.handle < Checkout.parse < JSONDecoder.decode < … a
+//     sample 2   main < run < Checkout.handle < Checkout.parse < JSONDecoder.decode < … b
+//     stable     main < run < Checkout.handle < Checkout.parse < JSONDecoder.decode
+//     guilty                                    ^ the innermost function of the service's own
+//     inside                                                     ^ where the service's code had gone
+//
+// The outer frames that all samples share are the stall; what differs inside is where it happened to be. The runtime,
+// system libraries and the event loop are never to blame while there is a function of the service's own. Where the
+// samples share nothing but the loop itself, many short jobs came one after the other: the most frequent is named, with
+// its share.
+
+/// What several stacks of one stall say together.
+public struct StackStory: Hashable, Sendable {
+    /// The function to look at; nil where no frame has a name.
+    public var guilty: SymbolizedFrame?
+    /// The innermost stable function below the guilty one, where it is another.
+    public var inside: SymbolizedFrame?
+    /// Frames that all samples share, innermost first.
+    public var stable: [SymbolizedFrame]
+    /// How many of the samples hold the guilty function, of how many.
+    public var agreeing: Int
+    public var samples: Int
+
+    public var isUnanimous: Bool { agreeing == samples }
+
+    /// Stacks innermost first.
+    public init(_ stacks: [[SymbolizedFrame]]) {
+        let stacks = stacks.filter { !$0.isEmpty }
+        samples = stacks.count
+        stable = []
+        agreeing = 0
+        guard let first = stacks.first else { return }
+        let shared = Self.sharedDepth(stacks)
+        stable = Array(first.suffix(shared))
+        if let index = stable.firstIndex(where: \.isService) {
+            guilty = stable[index]
+            agreeing = samples
+        } else {
+            (guilty, agreeing) = Self.mostFrequent(stacks)
+        }
+        if guilty == nil {
+            guilty = stable.first { $0.function != nil } ?? stable.first ?? first.first
+            agreeing = samples
+        }
+        inside = Self.inside(guilty, stable)
+    }
+
+    /// `Checkout.parse(_:) in JSONDecoder.decode(_:from:)`
+    public var sentence: String {
+        guard let guilty else { return "no stack" }
+        let place = inside.map { "\(guilty) in \($0.name)" } ?? guilty.description
+        return isUnanimous ? place : "\(place) (\(agreeing) of \(samples) stacks)"
+    }
+
+    /// How many outer frames all stacks have in common, by function.
+    private static func sharedDepth(_ stacks: [[SymbolizedFrame]]) -> Int {
+        guard let first = stacks.first else { return 0 }
+        var depth = 0
+        while depth < first.count {
+            let frame = first[first.count - 1 - depth]
+            let isShared = stacks.allSatisfy { depth < $0.count && $0[$0.count - 1 - depth].isSameFunction(as: frame) }
+            guard isShared else { break }
+            depth += 1
+        }
+        return depth
+    }
+
+    private static func mostFrequent(_ stacks: [[SymbolizedFrame]]) -> (SymbolizedFrame?, Int) {
+        var counts: [String: (frame: SymbolizedFrame, count: Int)] = [:]
+        for frame in stacks.compactMap({ $0.first(where: \.isService) }) {
+            counts[frame.name, default: (frame, 0)].count += 1
+        }
+        let best = counts.values.max { ($0.count, $1.frame.name) < ($1.count, $0.frame.name) }
+        return (best?.frame, best?.count ?? 0)
+    }
+
+    private static func inside(_ guilty: SymbolizedFrame?, _ stable: [SymbolizedFrame]) -> SymbolizedFrame? {
+        guard let guilty, let index = stable.firstIndex(of: guilty) else { return nil }
+        // The outermost frame below the guilty one with a name that a reader knows: what it called.
+        return stable[..<index].last { $0.function != nil && !$0.isPlumbing && !$0.isSameFunction(as: guilty) }
+    }
+}
+
+extension SymbolizedFrame {
+    /// Modules that do what they are asked: who asked is to blame.
+    private static let systemModules: Set<String> = [
+        "Swift", "Foundation", "FoundationEssentials", "FoundationInternationalization", "FoundationNetworking",
+        "Dispatch",
+        "Glibc", "Synchronization", "Distributed", "Observation", "_Concurrency", "_StringProcessing", "_RegexParser",
+        "RegexBuilder", "NIO", "NIOCore", "NIOPosix", "NIOConcurrencyHelpers", "NIOHTTP1", "NIOFoundationCompat",
+        "NIOTLS",
+        "NIOEmbedded", "_NIODataStructures", "_NIOBase64", "CNIOLinux", "Logging", "NightjarProbe", "NightjarProbeNIO",
+        "NightjarWire", "NightjarSymbols", "__C", "__ObjC",
+    ]
+    private static let systemLibraries = [
+        "libc.so", "libc-", "libpthread", "libm.so", "libm-", "libdl", "ld-linux", "libgcc_s", "libstdc++", "libswift",
+        "libdispatch", "libBlocksRuntime", "libFoundation", "lib_Foundation", "[vdso]", "libicu", "librt", "libz.so",
+        "lib_Internationalization", "libresolv", "libnss",
+    ]
+    private static let plumbing = [
+        "thunk for ", "reabstraction thunk", "partial apply", "swift_", "_swift_", "swift::", "__libc", "_start",
+        "start_thread", "clone",
+        "outlined ",
+    ]
+
+    /// A function of the service or of a library that it chose, not of the runtime or the system.
+    public var isService: Bool {
+        guard let module else { return false }
+        let file = module.name
+        if Self.systemLibraries.contains(where: { file.hasPrefix($0) }) { return false }
+        guard let function, let symbol else { return false }
+        if isPlumbing || function == "main" { return false }
+        guard isSwiftSymbol(symbol) else { return false }
+        let owner = ownerModule(symbol, function)
+        return owner.map { !Self.systemModules.contains($0) } ?? false
+    }
+
+    /// Glue that the compiler or the runtime put in.
+    var isPlumbing: Bool {
+        guard let function else { return true }
+        return Self.plumbing.contains { function.hasPrefix($0) }
+    }
+
+    /// Extensions of system types belong to who wrote them, and a specialised generic of the standard library to nobody.
+    private func ownerModule(_ symbol: String, _ function: String) -> String? {
+        guard let full = demangle(symbol) else { return nil }
+        if let mark = full.range(ofFirst: "(extension in ") {
+            return String(full[mark.upperBound...].prefix { $0 != ")" })
+        }
+        return FunctionName.module(of: full)
+    }
+
+    func isSameFunction(as other: SymbolizedFrame) -> Bool {
+        if let symbol { return symbol == other.symbol }
+        return other.symbol == nil && address == other.address
+    }
+}
+
+extension String {
+    fileprivate func range(ofFirst wanted: String) -> Range<String.Index>? {
+        var at = startIndex
+        while at < endIndex {
+            if utf8[at...].starts(with: wanted.utf8) { return at..<utf8.index(at, offsetBy: wanted.utf8.count) }
+            at = utf8.index(after: at)
+        }
+        return nil
+    }
+}
