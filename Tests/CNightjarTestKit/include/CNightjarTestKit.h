@@ -33,5 +33,7 @@ int njt_start(const struct njt_wish *wish, struct rusage *usage, int *wake);
 void njt_wake(int wake);
 /// Kills and collects it.
 void njt_end(int pid);
+/// Runs something in a thread that has become another user, without capabilities. Needs root; a negative errno otherwise.
+int njt_as_user(uint32_t uid, void (*body)(void *_Nullable), void *_Nullable context);
 
 #pragma clang assume_nonnull end
