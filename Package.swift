@@ -54,7 +54,11 @@ let package = Package(
         .executable(name: "nightjard", targets: ["nightjard"]),
         .executable(name: "nightjar", targets: ["nightjar"]),
         .executable(name: "nightjar-inspect", targets: ["nightjar-inspect"]),
-    ],
+    ]
+        // Rooms that Tests/Benchmarks, a package of its own, measures from outside.
+        + ["NightjarModel", "NightjarSources", "NightjarDetectors", "NightjarWire", "NightjarInspect"].map {
+            .library(name: $0, targets: [$0])
+        },
     traits: [
         .default(enabledTraits: ["Agent"]),
         .trait(name: "Agent", description: "agent, command line and tests", enabledTraits: ["NIO", "LogFile"]),

@@ -1,0 +1,35 @@
+// swift-tools-version: 6.2
+// What Nightjar weighs. A package of its own, so that nobody who uses Nightjar resolves or builds it.
+// One executable a subject; `packaging/bench.sh` runs them all. Each measures itself against a floor in the same run,
+// prints a table, and exits 1 when a threshold is not kept.
+
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+let strictC: [CSetting] = [.define("_GNU_SOURCE"), .treatAllWarnings(as: .error)]
+
+func room(_ name: String) -> Target.Dependency { .product(name: name, package: "nightjar") }
+
+func benchmark(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: ["BenchmarkKit"] + dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "benchmarks",
+    dependencies: [.package(name: "nightjar", path: "../..")],
+    targets: [
+        .target(name: "BenchmarkKit", swiftSettings: strict),
+        // The floors: the same work in C, as little as there can be.
+        .target(name: "CFloor", cSettings: strictC),
+        // Processes that do nothing, something, or come and go: what the others measure.
+        .executableTarget(name: "idle", cSettings: strictC),
+
+        benchmark("ProcSampling", ["CFloor", room("NightjarModel"), room("NightjarSources")]),
+        benchmark("ForkStorm", [room("NightjarModel"), room("NightjarSources")]),
+    ]
+)

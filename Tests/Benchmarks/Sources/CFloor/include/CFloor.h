@@ -1,0 +1,20 @@
+// The least that sampling can cost: the same files and fields in C, one loop over kept descriptors.
+#pragma once
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+/// What the loop takes out of stat and statm.
+struct floor_sample {
+    int32_t pid;
+    int32_t stat, statm;
+    int64_t resident, anonymous, ticks, threads, start;
+};
+
+/// Opens stat and statm of every process. Answers how many there are, -1 where memory or descriptors do not suffice.
+long floor_open(struct floor_sample *_Nullable *_Nonnull samples);
+/// Reads all of them once. Answers how many could be read.
+long floor_read(struct floor_sample *samples, long count);
+void floor_close(struct floor_sample *samples, long count);
+
+#pragma clang assume_nonnull end

@@ -1,0 +1,76 @@
+// Does the engine stay flat while processes come and go? Five hundred forks a second, a round a second; `--seconds 600`
+// is the whole run, half a minute the short form. Compared are the state after a first part and the state at the end.
+
+import BenchmarkKit
+import Glibc
+import NightjarModel
+import NightjarSources
+
+let seconds = Arguments.value(of: "--seconds").flatMap { Int($0) } ?? (Arguments.isQuick ? 20 : 600)
+let warmUp = max(8, seconds / 5)
+
+struct Weight {
+    var anonymous = 0.0
+    var descriptors = 0.0
+    var threads = 0.0
+
+    /// Our own, from /proc/self; without the descriptors that the engine keeps on purpose, which have a limit of their own.
+    static func now(besides kept: Int) -> Weight {
+        var weight = Weight()
+        weight.anonymous = field("RssAnon:")
+        weight.threads = field("Threads:")
+        if let folder = opendir("/proc/self/fd") {
+            while readdir(folder) != nil { weight.descriptors += 1 }
+            closedir(folder)
+        }
+        weight.descriptors -= Double(kept)
+        return weight
+    }
+
+    private static func field(_ name: String) -> Double {
+        guard let file = fopen("/proc/self/status", "r") else { return .nan }
+        defer { fclose(file) }
+        var line = [CChar](repeating: 0, count: 256)
+        while fgets(&line, 256, file) != nil {
+            let text = line.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+            if text.hasPrefix(name) {
+                return text.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Double($0) } ?? .nan
+            }
+        }
+        return .nan
+    }
+}
+
+let herd = Herd(100, forksPerSecond: 500)
+let sampler = try ProcessSampler()
+var now = Moment(seconds: 1_700_000_000)
+var born = 0
+var late = 0
+var early = Weight()
+let started = threadCPUSeconds()
+for second in 0..<seconds {
+    let begin = wallSeconds()
+    now = now + .seconds(1)
+    let summary = sampler.round(at: now) { _, slot, isNew in
+        if isNew { _ = sampler.identity(slot) }
+    }
+    born += summary.births
+    if summary.overran { late += 1 }
+    if second == warmUp { early = .now(besides: sampler.cachedDescriptors) }
+    pause(seconds: max(0, begin + 1 - wallSeconds()))
+}
+let spent = threadCPUSeconds() - started
+let end = Weight.now(besides: sampler.cachedDescriptors)
+herd.end()
+
+let report = Report("ForkStorm: 500 forks a second for \(seconds) s")
+report.add("anonymous memory after \(warmUp) s", early.anonymous, "KiB")
+report.add("  growth since", end.anonymous - early.anonymous, "KiB", .atMost(256))
+report.add("descriptors beside the kept ones, growth", end.descriptors - early.descriptors, "", .atMost(0))
+report.add("descriptors kept", Double(sampler.cachedDescriptors), "", .atMost(1024))
+report.add("threads", end.threads, "", .atMost(2))
+report.add("slots ever used", Double(sampler.slotCapacity), "", .atMost(Double(sampler.count + 200)))
+report.add("rounds that were late", Double(late), "", .atMost(0))
+report.add("births seen", Double(born), "")
+report.add("CPU", spent / Double(seconds) * 1000, "ms a second")
+report.finish()

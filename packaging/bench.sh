@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Builds and runs every benchmark with its thresholds: packaging/bench.sh [--quick] [--json FILE] [NAME…]
+#   --quick   the short form of each (a minute in all), for every change
+#   --json    appends one JSON object a benchmark to FILE
+# Exit 0 where every threshold is kept, 1 where one is not. Figures in µs are for a quiet machine; thresholds are ratios
+# to a floor of the same run, and counts.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+options=()
+names=()
+while [ $# -gt 0 ]; do
+    case $1 in
+    --quick) options+=("$1") ;;
+    --json) options+=("$1" "$(realpath -m "${2:?--json wants a file}")") && shift ;;
+    -*) echo "usage: packaging/bench.sh [--quick] [--json FILE] [NAME…]" >&2 && exit 2 ;;
+    *) names+=("$1") ;;
+    esac
+    shift
+done
+
+packaging/setup.sh build
+package=Tests/Benchmarks
+scratch=$PWD/.build-benchmarks
+swift build -c release --package-path "$package" --scratch-path "$scratch"
+bin=$(swift build -c release --package-path "$package" --scratch-path "$scratch" --show-bin-path)
+
+# Every executable of the package but the one that the others start.
+if [ "${#names[@]}" -eq 0 ]; then
+    mapfile -t names < <(sed -n 's/^ *benchmark("\([A-Za-z]*\)".*/\1/p' "$package/Package.swift")
+fi
+
+failed=()
+for name in "${names[@]}"; do
+    if ! "$bin/$name" ${options[@]+"${options[@]}"}; then failed+=("$name"); fi
+done
+if [ "${#failed[@]}" -gt 0 ]; then
+    echo "bench: not kept: ${failed[*]}" >&2
+    exit 1
+fi
