@@ -28,6 +28,14 @@ extension AlertBook {
         return entries.values.first { fits($0.alert) }?.alert ?? recent.first(where: fits)
     }
 
+    /// Lines whose firing alert nobody confirms at present: a service was restarted, or the agent was. Who has an answer
+    /// about such a subject, "too early" included, should give it: it decides whether the alert goes on or ends.
+    public var awaited: [(detector: String, subject: Subject)] {
+        guard !entries.isEmpty else { return [] }
+        return entries.values.filter { $0.isFiring && $0.witnesses.isEmpty }.sorted { $0.serial < $1.serial }
+            .map { ($0.line.detector, $0.line.subject) }
+    }
+
     /// Alerts that changed since the last call, for the history; ended ones first.
     public mutating func takeChanged() -> [Alert] {
         let open = changed.compactMap { entries[$0] }.sorted { $0.serial < $1.serial }.map(\.alert)

@@ -15,6 +15,9 @@ public import NightjarModel
 extension AlertBook {
     private static let version: UInt8 = 1
 
+    /// What the keys of its records begin with: a store removes records of these that a newer snapshot no longer has.
+    public static let statePrefixes = ["alert/", "ended/", "memory/", "silence/"]
+
     /// All that a restored book needs. Cost: about a microsecond and 1–2 KiB an open alert.
     public func snapshot(at now: Moment) -> [(key: String, bytes: [UInt8])] {
         var records = [

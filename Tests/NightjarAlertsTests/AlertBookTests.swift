@@ -182,6 +182,16 @@ import Testing
         #expect(night.book.open.first?.finding.subject.process?.pid == 2)
     }
 
+    @Test func `it says of whom it awaits an answer`() {
+        var night = Night()
+        night.found(pid: 1)
+        night.tick()
+        #expect(night.book.awaited.isEmpty)
+        night.ended(pid: 1)
+        #expect(night.book.awaited.map(\.detector) == ["HeapGrowth"])
+        #expect(night.book.awaited.first?.subject == Subject(.process, name: "checkout", unit: "checkout.service"))
+    }
+
     @Test func `a restarted service that is well ends it`() {
         var night = Night()
         night.found(pid: 1)

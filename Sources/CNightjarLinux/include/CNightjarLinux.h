@@ -17,5 +17,6 @@
 #include <sys/un.h>
 #include "CNightjarInspect.h"
 
+#include "nj_child.h"
 #include "nj_memory.h"
 #include "nj_proc.h"
