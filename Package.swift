@@ -155,6 +155,6 @@ let package = Package(
         tests("NightjarSymbolsTests", ["NightjarSymbols"]),
         tests("NightjarInspectTests", ["NightjarInspect", "NightjarModel"]),
         tests("NightjarAgentTests", ["NightjarAgent", "NightjarModel"], exclude: ["Golden"]),
-        tests("NightjarTidyTests", []),
+        tests("NightjarTidyTests", ["NightjarDetectors", "NightjarModel"]),
     ]
 )

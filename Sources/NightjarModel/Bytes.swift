@@ -4,6 +4,7 @@ public struct Bytes: Hashable, Comparable, Sendable, AdditiveArithmetic, CustomS
 
     @inlinable public init(_ count: Int64) { self.count = count }
 
+    /// So many times 1,024, 1,024² or 1,024³ bytes.
     @inlinable public static func kibi(_ n: Int64) -> Bytes { Bytes(n << 10) }
     @inlinable public static func mebi(_ n: Int64) -> Bytes { Bytes(n << 20) }
     @inlinable public static func gibi(_ n: Int64) -> Bytes { Bytes(n << 30) }

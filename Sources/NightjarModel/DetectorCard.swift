@@ -9,6 +9,7 @@ public enum Need: String, Hashable, Sendable, CaseIterable {
 
 /// One setting of a detector: its key in the config file, default, unit and one sentence of help.
 public struct DetectorSetting: Hashable, Sendable {
+    /// What a value of it looks like, with the default.
     public enum Kind: Hashable, Sendable {
         case duration(Duration)
         case bytes(Bytes)
@@ -32,6 +33,7 @@ public struct DetectorSetting: Hashable, Sendable {
 
 /// How the detector's dashboard panel draws its metric.
 public struct Panel: Hashable, Sendable {
+    /// What its axis counts.
     public enum Unit: String, Hashable, Sendable {
         case bytes, seconds, percent, count, bytesPerSecond
     }
@@ -52,6 +54,7 @@ public struct Panel: Hashable, Sendable {
 
 /// A gauge that `/metrics` serves for every open alert of a detector, read from the finding's evidence.
 public struct DetectorMetric: Hashable, Sendable {
+    /// What it counts: it decides the name's end.
     public enum Kind: String, Hashable, Sendable {
         case bytes, bytesPerSecond, seconds, count, ratio
     }

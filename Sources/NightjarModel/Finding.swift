@@ -29,6 +29,7 @@ public enum Severity: Int, Hashable, Comparable, Sendable, CaseIterable {
 
 /// One piece of evidence, with its unit in its type. In JSON the unit stands at the end of the name.
 public struct EvidenceField: Hashable, Sendable {
+    /// A figure with its unit, a text, or rows of further evidence.
     public enum Value: Hashable, Sendable {
         case bytes(Bytes)
         case bytesPerSecond(Double)

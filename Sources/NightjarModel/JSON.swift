@@ -12,6 +12,7 @@ public indirect enum JSON: Hashable, Sendable {
     public static func == (a: JSON, b: JSON) -> Bool { a.text == b.text }
     public func hash(into hasher: inout Hasher) { hasher.combine(text) }
 
+    /// The value, or null.
     public static func optional(_ value: Double?) -> JSON { value.map(JSON.double) ?? .null }
     public static func optional(_ value: String?) -> JSON { value.map(JSON.string) ?? .null }
     public static func optional(_ value: Int64?) -> JSON { value.map(JSON.int) ?? .null }
@@ -23,6 +24,7 @@ public indirect enum JSON: Hashable, Sendable {
         return String(decoding: out, as: UTF8.self)
     }
 
+    /// Appends the text, on one line.
     public func write(to out: inout [UInt8]) {
         switch self {
         case .null: out += "null".utf8

@@ -34,6 +34,7 @@ extension Duration {
 
     @inlinable public var inSeconds: Double { Double(nanosecondCount) / 1e9 }
 
+    /// So many minutes, hours or days, also parts of one.
     @inlinable public static func minutes(_ n: Double) -> Duration { .seconds(n * 60) }
     @inlinable public static func hours(_ n: Double) -> Duration { .seconds(n * 3600) }
     @inlinable public static func days(_ n: Double) -> Duration { .seconds(n * 86_400) }

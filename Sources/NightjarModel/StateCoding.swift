@@ -11,6 +11,7 @@ public struct StateWriter: Sendable {
 
     public init() {}
 
+    /// Appends the value's bytes.
     public mutating func write(_ value: UInt8) { bytes.append(value) }
 
     public mutating func write(_ value: Int64) {

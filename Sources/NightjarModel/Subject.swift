@@ -16,6 +16,7 @@ public struct ProcessKey: Hashable, Sendable, CustomStringConvertible {
 ///
 /// `identity` leaves pids and addresses out on purpose: a restarted service is the same subject and continues its alert.
 public struct Subject: Hashable, Sendable {
+    /// What kind of thing it is.
     public enum Kind: String, Hashable, Sendable, CaseIterable {
         case host, process, unit, mount, log, loop
     }

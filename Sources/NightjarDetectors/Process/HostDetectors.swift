@@ -10,8 +10,11 @@ public struct HostDetectors: Sendable {
 
     public init() {}
 
+    /// Takes one reading of a cgroup.
     public mutating func observe(_ sample: borrowing CgroupSample) { kills.observe(sample) }
+    /// Takes one reading of the host.
     public mutating func observe(_ sample: borrowing HostSample) { kills.observe(sample) }
+    /// A process is gone.
     public mutating func vanished(_ process: VanishedProcess) { kills.vanished(process) }
 
     /// Once a round. `settings` gives those of a subject; `report` gets what is found (again each minute while it

@@ -37,26 +37,31 @@ public struct SettingValues: Hashable, Sendable {
         }
     }
 
+    /// The time span under that key.
     public func duration(_ key: String) -> Duration {
         guard case .duration(let value)? = values[key] else { preconditionFailure("no time span setting '\(key)'") }
         return value
     }
 
+    /// The size under that key.
     public func bytes(_ key: String) -> Bytes {
         guard case .bytes(let value)? = values[key] else { preconditionFailure("no size setting '\(key)'") }
         return value
     }
 
+    /// The number under that key.
     public func count(_ key: String) -> Int64 {
         guard case .count(let value)? = values[key] else { preconditionFailure("no number setting '\(key)'") }
         return value
     }
 
+    /// The share under that key, 0…1.
     public func share(_ key: String) -> Double {
         guard case .share(let value)? = values[key] else { preconditionFailure("no share setting '\(key)'") }
         return value
     }
 
+    /// The yes or no under that key.
     public func flag(_ key: String) -> Bool {
         guard case .flag(let value)? = values[key] else { preconditionFailure("no yes-or-no setting '\(key)'") }
         return value

@@ -29,6 +29,7 @@ public struct ByteReader: Sendable {
         return value
     }
 
+    /// The next number or moment, or nil where fewer bytes are left.
     public mutating func float() -> Float? { integer(UInt32.self).map(Float.init(bitPattern:)) }
     public mutating func double() -> Double? { integer(UInt64.self).map(Double.init(bitPattern:)) }
     public mutating func moment() -> Moment? { integer(Int64.self).map(Moment.init(nanoseconds:)) }
@@ -47,6 +48,7 @@ extension [UInt8] {
         for shift in 0..<(T.bitWidth / 8) { append(UInt8(truncatingIfNeeded: value >> T(shift * 8))) }
     }
 
+    /// The number's or moment's bits, lowest byte first.
     public mutating func append(float value: Float) { append(integer: value.bitPattern) }
     public mutating func append(double value: Double) { append(integer: value.bitPattern) }
     public mutating func append(moment value: Moment) { append(integer: value.nanoseconds) }
