@@ -27,11 +27,11 @@ public final class DetectorSettings: Sendable {
     /// Who answers for the subject (`Contact=`).
     public let contact: String?
 
-    let heapGrowth: HeapGrowth.Settings
-    let descriptorLeak: DescriptorLeak.Settings
-    let threadLeak: ThreadLeak.Settings
-    let cpuSpin: CPUSpin.Settings
-    let outOfMemoryKill: OutOfMemoryKill.Settings
+    public let heapGrowth: HeapGrowth.Settings
+    public let descriptorLeak: DescriptorLeak.Settings
+    public let threadLeak: ThreadLeak.Settings
+    public let cpuSpin: CPUSpin.Settings
+    public let outOfMemoryKill: OutOfMemoryKill.Settings
     /// One bit for each `ProcessDetector` that is on.
     let processDetectorsOn: UInt8
 
