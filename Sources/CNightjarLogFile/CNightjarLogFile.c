@@ -153,15 +153,31 @@ static void write_all(int fd, const char *bytes, size_t count) {
     }
 }
 
+// With the lock nobody begins to write. A writer in the middle of it is waited for, but not for long: it may be the
+// thread that crashed. Trylock is not on the list of safe calls, but only tries one exchange.
+static int quiet_lane(nj_log_lane *lane) {
+    struct timespec pause = {0, 1000000};
+    for (int tries = 0; tries < 100; tries++) {
+        if (pthread_mutex_trylock(&lane->lock) == 0) {
+            if (!lane->writing) return 1;
+            pthread_mutex_unlock(&lane->lock);
+        }
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+// The lanes stay locked: what other threads log while the process dies has nowhere to go any more.
 static void flush_lanes(void) {
     for (int i = 0; i < registry_size; i++) {
         nj_log_lane *lane = __atomic_exchange_n(&registry[i], NULL, __ATOMIC_SEQ_CST);
         if (!lane) continue;
-        size_t back = lane->back_used - lane->back_done;
-        if (lane->front_used == 0 && (back == 0 || lane->writing)) continue;
+        int is_quiet = quiet_lane(lane);
+        size_t back = is_quiet ? lane->back_used - lane->back_done : 0;
+        if (lane->front_used + back == 0) continue;
         int fd = lane->fd >= 0 ? lane->fd : open(lane->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, lane->mode);
         if (fd < 0) continue;
-        if (back > 0 && !lane->writing) write_all(fd, lane->back + lane->back_done, back);
+        if (back > 0) write_all(fd, lane->back + lane->back_done, back);
         write_all(fd, lane->front, lane->front_used);
     }
 }

@@ -72,16 +72,19 @@ final class Lane: @unchecked Sendable {
 
     // The writer's side.
 
-    /// What is still to be written of the back buffer; swaps when it is used up.
+    /// What is still to be written of the back buffer; swaps when it is used up. Until `advance` the lane counts as being
+    /// written, and a crash handler leaves the back buffer alone.
     func take() -> UnsafeRawBufferPointer {
+        nj_log_lane_lock(raw)
+        defer { nj_log_lane_unlock(raw) }
         if raw.pointee.back_done == raw.pointee.back_used { swapBuffers() }
         let rest = raw.pointee.back_used - raw.pointee.back_done
+        raw.pointee.writing = rest > 0 ? 1 : 0
         return UnsafeRawBufferPointer(start: raw.pointee.back + raw.pointee.back_done, count: rest)
     }
 
+    /// Under the lock.
     private func swapBuffers() {
-        nj_log_lane_lock(raw)
-        defer { nj_log_lane_unlock(raw) }
         swap(&raw.pointee.front, &raw.pointee.back)
         raw.pointee.back_used = raw.pointee.front_used
         raw.pointee.back_done = 0
@@ -98,6 +101,7 @@ final class Lane: @unchecked Sendable {
         let copies = passedCopies(upTo: from + lastLineEnd(bytes))
         nj_log_lane_lock(raw)
         raw.pointee.back_done = from + count
+        raw.pointee.writing = 0
         nj_log_lane_unlock(raw)
         return lines - copies
     }
@@ -158,7 +162,6 @@ final class Lane: @unchecked Sendable {
     }
 
     func setDescriptor(_ fd: Int32) { raw.pointee.fd = fd }
-    func setWriting(_ writing: Bool) { raw.pointee.writing = writing ? 1 : 0 }
 
     /// In the child after fork: what was pending is the parent's.
     func resetAfterFork() {

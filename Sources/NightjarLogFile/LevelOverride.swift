@@ -5,7 +5,10 @@ import Synchronization
 final class LevelOverride: Sendable {
     /// Deadline on the coarse clock in milliseconds, and the level's rank in the lowest three bits; 0: none.
     private let word = Atomic<UInt64>(0)
-    private let change = Mutex<String?>(nil)
+    private let changes = Mutex<[String]>([])
+
+    /// Changes that wait for the writer to say them; beyond it the oldest are forgotten.
+    static let remembered = 8
 
     /// The level that counts for a logger whose own is `level`.
     @inline(__always) func effective(_ level: Logger.Level) -> Logger.Level {
@@ -26,7 +29,7 @@ final class LevelOverride: Sendable {
     func begin(_ level: Logger.Level, for duration: Duration) {
         let until = Clock.coarse() / 1_000_000 + duration.nanoseconds / 1_000_000
         word.store(until << 3 | UInt64(level.rank), ordering: .relaxed)
-        note("level override: \(level.rawValue) for \(duration.wholeSeconds) s")
+        note("level override: \(level.rawValue) for \(duration)")
     }
 
     func end() {
@@ -41,14 +44,19 @@ final class LevelOverride: Sendable {
         return word == 0 ? .max : (word >> 3) &* 1_000_000 &+ 5_000_000
     }
 
-    private func note(_ text: String) { change.withLock { $0 = text } }
+    private func note(_ text: String) {
+        changes.withLock { changes in
+            changes.append(text)
+            if changes.count > LevelOverride.remembered { changes.removeFirst() }
+        }
+    }
 
     /// What changed since the last call, for the writer to say. Ends an override that is over.
-    func takeChange(now: UInt64) -> String? {
+    func takeChanges() -> [String] {
         _ = effective(.critical)
-        return change.withLock { change in
-            defer { change = nil }
-            return change
+        return changes.withLock { changes in
+            defer { changes = [] }
+            return changes
         }
     }
 }

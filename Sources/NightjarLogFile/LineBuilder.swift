@@ -7,7 +7,8 @@ import Glibc
 struct LineBuilder: ~Copyable {
     let start: UnsafeMutablePointer<UInt8>
     private(set) var count = 0
-    private let capacity: Int
+    /// 0 after a cut: then nothing but the tail is written any more.
+    private var capacity: Int
     private(set) var isCut = false
 
     /// Bytes that only `close` may use.
@@ -75,7 +76,10 @@ struct LineBuilder: ~Copyable {
     /// Takes back what was written after `mark`, for a member that was cut in the middle.
     mutating func rewind(to mark: Int) { count = mark }
 
-    private mutating func cut() { isCut = true }
+    private mutating func cut() {
+        isCut = true
+        capacity = 0
+    }
 
     /// Text inside JSON quotes, or free text on one line: control characters, `"` and `\` are escaped.
     ///

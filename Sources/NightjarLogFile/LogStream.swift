@@ -43,6 +43,8 @@ final class LogStream: @unchecked Sendable {
     private var period: UInt64 = 0
     /// Where the file ends after a write that took only part of a line, else nil.
     private var tornEnd: Int?
+    /// Where that line begins.
+    private var tornStart = 0
     private(set) var rotations = 0
     private(set) var deletedFiles = 0
     private(set) var reserveIsHeld = false
@@ -119,10 +121,34 @@ final class LogStream: @unchecked Sendable {
             return .blocked(failed(errno))
         }
         size += count
-        tornEnd = count > 0 && bytes[count - 1] == 0x0A ? nil : (count > 0 ? endNow() : tornEnd)
+        if count > 0 { noteEnd(UnsafeRawBufferPointer(rebasing: bytes[..<count])) }
         if reserveBytes > 0, isRegular { topUpReserve() }
         if count == 0 { return .blocked(Blockage(reason: .failure, code: EIO)) }
         return .wrote(count)
+    }
+
+    private func noteEnd(_ written: UnsafeRawBufferPointer) {
+        guard written[written.count - 1] != 0x0A else {
+            tornEnd = nil
+            return
+        }
+        let end = endNow()
+        if let lineEnd = written.lastIndex(of: 0x0A) {
+            tornStart = end - (written.count - lineEnd - 1)
+        } else if tornEnd == nil {
+            tornStart = end - written.count
+        }
+        tornEnd = end
+    }
+
+    /// Takes half a line back that will never be completed. Under the exclusive lock nobody has written behind it.
+    func dropTornTail() {
+        guard let tornEnd, fd >= 0, lockExclusive() else { return }
+        defer { unlock() }
+        if refresh(), size == tornEnd, ftruncate(fd, off_t(tornStart)) == 0 {
+            size = tornStart
+            self.tornEnd = nil
+        }
     }
 
     private func failed(_ code: Int32) -> Blockage {

@@ -48,8 +48,10 @@ struct RecordEncoder {
 
     private func extras(_ event: LogEvent, _ weight: UInt64, _ line: inout LineBuilder) {
         if weight != 1 {
-            line.raw(",\"weight\":")
-            line.number(weight)
+            whole(&line) { line in
+                line.raw(",\"weight\":")
+                line.number(weight)
+            }
         }
         if let error = event.error {
             whole(&line) { line in
@@ -110,10 +112,11 @@ struct RecordEncoder {
     ) {
         let own = event.metadata
         let isEmpty = (own?.isEmpty ?? true) && (provided?.isEmpty ?? true)
-        if isEmpty, prefix.joined.isEmpty { return }
+        if line.isCut || (isEmpty && prefix.joined.isEmpty) { return }
         let isJSON = format == .json
         let before = line.count
         if isJSON { line.raw(",\"metadata\":{") }
+        if line.isCut { return line.rewind(to: before) }
         var isFirst = true
         if isEmpty {
             whole(&line) { $0.raw(prefix.joined) }

@@ -55,7 +55,7 @@ extension LogCore {
         }
         if now >= writer.nextMaintenance { maintain(now) }
         ledgerIfDue(now)
-        overrideNotice(now)
+        sayOverrides()
         updateHealth()
         wantsFlush.store(false, ordering: .relaxed)
         nj_log_bell_ring(doneBell)
@@ -104,14 +104,9 @@ extension LogCore {
         guard bytes.count > 0 else { return (false, nil) }
         writer.lastLine = Clock.monotonic()
         writer.pagesAreReleased = false
-        lane.setWriting(true)
         let (written, blockage, mustRestartLine) = stream.write(bytes)
-        lane.setWriting(false)
         lane.setDescriptor(stream.fd)
-        if written > 0 {
-            let lines = lane.advance(by: written)
-            counters.kept.wrappingAdd(lines, ordering: .relaxed)
-        }
+        counters.kept.wrappingAdd(lane.advance(by: written), ordering: .relaxed)
         if mustRestartLine { lane.rewindToLineStart() }
         return (written > 0 || mustRestartLine, blockage)
     }
@@ -144,7 +139,8 @@ extension LogCore {
         var seen = seen
         if isAllEmpty {
             seen = sleepWhileEmpty(seen)
-            if isAllEmpty || isUrgent.load(ordering: .relaxed) || lane.pendingBytes >= lane.wakeAt { return seen }
+            let isPressing = isUrgent.load(ordering: .relaxed) || isClosing.load(ordering: .acquiring)
+            if isAllEmpty || isPressing || lane.pendingBytes >= lane.wakeAt { return seen }
         }
         // The first line of a batch is here; the rest is waited for, so that one write takes many.
         let isBlocked = writer.blockage != nil || writer.errorBlockage != nil
@@ -173,6 +169,9 @@ extension LogCore {
             let isStuck = counters.kept.load(ordering: .relaxed) == before
             if isStuck, writer.blockage != nil || writer.errorBlockage != nil { break }
         }
+        sayOverrides()
+        stream.dropTornTail()
+        errorStream?.dropTornTail()
         abandon()
         writeLedger(isLast: true)
         packer.cancel()
@@ -255,10 +254,11 @@ extension LogCore {
         teller.tell(LogNotice(kind: kind, path: stream.path, text: text))
     }
 
-    fileprivate func overrideNotice(_ now: UInt64) {
-        guard let change = override.takeChange(now: now) else { return }
-        tell(.levelOverride, change)
-        _ = stream.writeOwnLine(ownLine(level: "notice", message: change, extra: ""))
+    fileprivate func sayOverrides() {
+        for change in override.takeChanges() {
+            tell(.levelOverride, change)
+            _ = stream.writeOwnLine(ownLine(level: "notice", message: change, extra: ""))
+        }
     }
 
     fileprivate func ledgerIfDue(_ now: UInt64) {

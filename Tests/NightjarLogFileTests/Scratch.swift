@@ -5,7 +5,7 @@ import Testing
 @testable import NightjarLogFile
 
 /// A directory of one test, deleted with it.
-final class Scratch {
+final class Scratch: Sendable {
     let path: String
 
     init() {

@@ -21,7 +21,7 @@ typedef struct nj_log_lane {
     size_t front_used;
     size_t back_used;
     size_t back_done;
-    int writing;       // the writer is inside write(2) with `back`
+    int writing;       // the writer has `back`, from take to advance
     int fd;            // -1 while closed
     const char *path;  // opened by the crash handler where fd is -1
     unsigned mode;
