@@ -38,6 +38,7 @@ import Testing
         page.add(own)
         page.add(
             alerts: alerts, totals: AlertTotals(opened: 5, resolved: 4, dropped: 0), cards: [card])
+        page.add(detectors: [("HeapGrowth", true), ("CPUSpin", false)])
         page.add(host, processes: count)
         page.add(sinks: [("journald", SinkCounters()), ("mail", SinkCounters())])
         page.add(watched: processes(count))
@@ -107,10 +108,21 @@ import Testing
 
     @Test func `watched processes come first, then the biggest, the rest are one`() {
         let text = text(Self.page(processes: 100))
-        #expect(text.contains("nightjar_processes{unit=\"unit-1.service\",process=\"worker-1\"} 1\n"))
-        #expect(text.contains("nightjar_processes{unit=\"unit-99.service\",process=\"worker-99\"} 1\n"))
-        #expect(text.contains("nightjar_processes{unit=\"\",process=\"(other)\"} 90\n"))
+        #expect(text.contains("nightjar_process_instances{unit=\"unit-1.service\",process=\"worker-1\"} 1\n"))
+        #expect(text.contains("nightjar_process_instances{unit=\"unit-99.service\",process=\"worker-99\"} 1\n"))
+        #expect(text.contains("nightjar_process_instances{unit=\"\",process=\"(other)\"} 90\n"))
         #expect(!text.contains("cpu_seconds_total{unit=\"\",process=\"(other)\"}"))
+    }
+
+    @Test func `an open alert is a series, and a hidden one says that it is`() {
+        var muted = alert(id: "00000000-1")
+        muted.mutedBy = "s-1"
+        let text = text(Self.page(processes: 1, alerts: [muted, alert()]))
+        let info = lines(text).filter { $0.hasPrefix("nightjar_alert_info") }
+        #expect(info.map { $0.contains("state=\"firing\"") } == [true, false])
+        #expect(info.last?.contains("state=\"muted\"") == true)
+        #expect(
+            text.contains("nightjar_heap_growth_to_bytes{unit=\"payments.service\",process=\"payments\"} 138412032\n"))
     }
 
     @Test func `hostile names are escaped, and the page stays readable for Prometheus`() throws {

@@ -16,6 +16,7 @@ public struct OwnHealth: Hashable, Sendable {
     public var lateRounds: Int64
     public var roundDuration: Duration
     public var roundInterval: Duration
+    /// Processes that are sampled.
     public var subjects: Int
     public var historyInMemory: Bool
     public var errors: [SwallowedErrors]
@@ -125,12 +126,12 @@ extension OwnHealth {
             MetricFamily(
                 "nightjar_rounds_late_total", .counter, help: "Sampling rounds that began late.", Int(lateRounds)),
             MetricFamily(
-                "nightjar_round_duration_seconds", .gauge, help: "How long the last sampling round took.",
+                "nightjar_round_seconds", .gauge, help: "How long the last sampling round took.",
                 value: roundDuration.inSeconds),
             MetricFamily(
-                "nightjar_round_interval_seconds", .gauge, help: "Time between sampling rounds at present.",
+                "nightjar_interval_seconds", .gauge, help: "Time between sampling rounds at present.",
                 value: roundInterval.inSeconds),
-            MetricFamily("nightjar_subjects", .gauge, help: "Subjects that detectors keep state of.", subjects),
+            MetricFamily("nightjar_processes", .gauge, help: "Processes that the agent watches.", subjects),
             MetricFamily(
                 "nightjar_history_in_memory", .gauge, help: "1 while the history cannot be written to disk.",
                 historyInMemory ? 1 : 0),
@@ -158,37 +159,57 @@ extension MetricsPage {
 
     /// Counts by sink and by how it ended.
     public mutating func add(sinks: [(name: String, counters: SinkCounters)]) {
-        let series = sinks.flatMap { name, counters -> [MetricFamily.Series] in
-            [
-                ("delivered", counters.delivered), ("failed", counters.failed), ("held_back", counters.heldBack),
-                ("overflowed", counters.overflowed),
-            ].map { .init(Double($0.1), labels: [("sink", name), ("result", $0.0)]) }
+        guard !sinks.isEmpty else { return }
+        let ends = sinks.flatMap { name, counters -> [MetricFamily.Series] in
+            [("delivered", counters.delivered), ("failed", counters.failed), ("overflowed", counters.overflowed)]
+                .map { .init(Double($0.1), labels: [("sink", name), ("result", $0.0)]) }
         }
-        guard !series.isEmpty else { return }
         add(
             MetricFamily(
-                "nightjar_sink_deliveries_total", .counter, help: "Messages of each sink, by how they ended.", series))
+                "nightjar_sink_deliveries_total", .counter, help: "Messages of each sink, by how they ended.", ends))
+        let held = sinks.map { MetricFamily.Series(Double($0.counters.heldBack), labels: [("sink", $0.name)]) }
+        add(
+            MetricFamily(
+                "nightjar_alert_messages_held_back_total", .counter,
+                help: "Messages held back to keep to a sink's limit.", held))
     }
 
-    /// Open alerts: each firing and told one by itself, and counts of all by detector and state. For every evidence
+    /// Which detectors run.
+    public mutating func add(detectors: [(name: String, enabled: Bool)]) {
+        guard !detectors.isEmpty else { return }
+        let series = detectors.map { MetricFamily.Series($0.enabled ? 1 : 0, labels: [("detector", $0.name)]) }
+        add(MetricFamily("nightjar_detector_enabled", .gauge, help: "1 for each detector that is on.", series))
+    }
+
+    /// Open alerts: each by itself while there is room, and counts of all by detector and state. For every evidence
     /// figure that a card lists in `metrics`, its value while an alert of it is open.
     public mutating func add(alerts: [Alert], totals: AlertTotals, cards: [DetectorCard] = []) {
         add(totals)
         addCounts(of: alerts)
-        let told = alerts.filter { $0.state == .firing && $0.mutedBy == nil }
-        let firing = told.prefix(limits.alerts).map { alert in
-            MetricFamily.Series(
-                1,
-                labels: [
-                    ("detector", alert.finding.detector), ("severity", alert.finding.severity.word),
-                    ("unit", alert.finding.subject.unit ?? ""), ("subject", alert.finding.subject.identity),
-                    ("alert", alert.id),
-                ])
-        }
-        if !firing.isEmpty {
-            add(MetricFamily("nightjar_alert_firing", .gauge, help: "1 for each alert that fires and is told.", firing))
+        let order = alerts.sorted { Self.rank($0) > Self.rank($1) }
+        let series = order.prefix(limits.alerts).map { MetricFamily.Series(1, labels: Self.labels(of: $0)) }
+        if !series.isEmpty {
+            add(
+                MetricFamily(
+                    "nightjar_alert_info", .gauge,
+                    help: "1 for each open alert; one that is hidden by a silence or another alert is muted.", series))
         }
         for card in cards { addEvidence(of: alerts, card) }
+    }
+
+    /// Told ones before pending ones, those before muted ones.
+    private static func rank(_ alert: Alert) -> (Int, Int) {
+        let order = alert.mutedBy != nil ? 0 : alert.state == .pending ? 1 : 2
+        return (order, alert.finding.severity.rawValue)
+    }
+
+    private static func labels(of alert: Alert) -> [(String, String)] {
+        let finding = alert.finding
+        return [
+            ("id", alert.id), ("detector", finding.detector), ("severity", finding.severity.word),
+            ("state", alert.mutedBy == nil ? alert.state.rawValue : "muted"), ("unit", finding.subject.unit ?? ""),
+            ("subject", finding.subject.identity), ("verdict", finding.verdict),
+        ]
     }
 
     private mutating func add(_ totals: AlertTotals) {

@@ -20,7 +20,7 @@ extension MetricsPage {
     }
 
     private mutating func addGauges(of shown: [WatchedProcess]) {
-        addFamily("nightjar_processes", .gauge, "Processes that the other series of these labels sum.", shown) {
+        addFamily("nightjar_process_instances", .gauge, "Processes that the other series of these labels sum.", shown) {
             Double($0.count)
         }
         addFamily("nightjar_process_resident_memory_bytes", .gauge, "Resident memory.", shown) {
@@ -30,10 +30,14 @@ extension MetricsPage {
             Double($0.anonymousMemory.count)
         }
         addFamily("nightjar_process_threads", .gauge, "Threads.", shown) { $0.threads.map(Double.init) }
-        addFamily("nightjar_process_open_fds", .gauge, "Open descriptors.", shown) {
+        addFamily(
+            "nightjar_process_open_fds", .gauge, "Open descriptors; of several processes, the one nearest its limit.",
+            shown
+        ) {
             $0.openDescriptors.map(Double.init)
         }
-        addFamily("nightjar_process_max_fds", .gauge, "The soft limit of open descriptors, summed.", shown) {
+        addFamily("nightjar_process_max_fds", .gauge, "The soft limit of open descriptors of the same process.", shown)
+        {
             $0.maxDescriptors.map(Double.init)
         }
     }
@@ -58,10 +62,19 @@ extension MetricsPage {
             let known = rest.compactMap(value)
             return known.isEmpty ? nil : known.reduce(.zero, +)
         }
+        let nearest = rest.max { $0.descriptorsUsed < $1.descriptorsUsed }
         return WatchedProcess(
             unit: "", process: others, count: total(\.count) ?? 0, residentMemory: total(\.residentMemory) ?? .zero,
             anonymousMemory: total(\.anonymousMemory) ?? .zero,
-            threads: total(\.threads), openDescriptors: total(\.openDescriptors),
-            maxDescriptors: total(\.maxDescriptors))
+            threads: total(\.threads), openDescriptors: nearest?.openDescriptors,
+            maxDescriptors: nearest?.maxDescriptors)
+    }
+}
+
+extension WatchedProcess {
+    /// Share of the descriptors that it may have open; below zero where that is not known.
+    fileprivate var descriptorsUsed: Double {
+        guard let openDescriptors, let maxDescriptors, maxDescriptors > 0 else { return -1 }
+        return Double(openDescriptors) / Double(maxDescriptors)
     }
 }
