@@ -119,6 +119,11 @@ final class BlockNamer {
     }
 
     private func rename(_ type: inout TypeInfo, _ function: (name: String, module: String)) {
+        if type.kind == .box {
+            // One captured variable: its box is the closure's context, and may be other boxes' kind as well.
+            type.name = SwiftMetadata.cut("\(type.name) (\(TypeInfo.shortened(function.name)))")
+            return
+        }
         type = TypeInfo(
             name: SwiftMetadata.cut(TypeInfo.shortened(function.name)), kind: .closure, module: function.module)
     }
@@ -162,17 +167,29 @@ final class BlockNamer {
         _ words: UnsafeMutableBufferPointer<UInt64>, _ count: Int, _ wanted: Set<UInt64>,
         _ found: inout [UInt64: (name: String, module: String)]
     ) {
+        let heapSpan = highestBlock - lowestBlock
         for index in 1..<max(1, count) {
             let (code, context) = (words[index - 1], words[index])
-            guard code > 0x1000, code < 1 << 47, context & 15 == 0, context > 0x1000, context < 1 << 47,
-                code &- lowestCode < codeSpan, let key = target.memory.word(at: context), wanted.contains(key),
-                found[key] == nil, let function = closureFunction(code)
+            guard context &- lowestBlock < heapSpan, context & 15 == 0, code > 0x1000, code < 1 << 47, isCode(code),
+                let key = target.memory.word(at: context), wanted.contains(key), found[key] == nil,
+                let function = closureFunction(code)
             else { continue }
             found[key] = function
         }
     }
 
-    private lazy var lowestCode = target.map.regions.first { $0.executable }?.start ?? 0
-    private lazy var codeSpan =
-        (target.map.regions.last { $0.executable && $0.path != "[vsyscall]" }?.end ?? 0) &- lowestCode
+    private lazy var code = target.map.regions.filter { $0.executable && $0.path != "[vsyscall]" }
+    private lazy var lowestBlock = ranges.first?.start ?? 0
+    private lazy var highestBlock = ranges.last?.end ?? 0
+
+    /// Whether an address lies in executable memory; there are few such regions.
+    private func isCode(_ address: UInt64) -> Bool {
+        var low = 0
+        var high = code.count
+        while low < high {
+            let middle = (low + high) / 2
+            if code[middle].end <= address { low = middle + 1 } else { high = middle }
+        }
+        return low < code.count && code[low].start <= address
+    }
 }

@@ -43,6 +43,8 @@ public struct Census: Hashable, Sendable {
     public var bytesRead: UInt64
     /// How long the target was stopped for it.
     public var pausedSeconds: Double
+    /// The same by metadata record: what two censuses are compared by, because a record's name may get better.
+    var records: [UInt64: CensusEntry]
 
     public var typedCount: Int64 { entries.reduce(0) { $0 + $1.count } }
 }
@@ -106,7 +108,9 @@ extension Census {
                 untyped[index].bytes &+= entry.bytes
             }
         }
+        records = [:]
         for (entry, type) in namer.withFunctions(named) {
+            records[entry.key] = CensusEntry(type: type, count: Int64(entry.count), bytes: Int64(entry.bytes))
             let sum = byType[type] ?? (0, 0)
             byType[type] = (sum.count + entry.count, sum.bytes + entry.bytes)
         }

@@ -17,19 +17,19 @@ extension Census {
     /// What grew and what shrank from `earlier` to this one, the fastest growth first; what did not change is left out.
     public func growth(since earlier: Census, over span: Duration) -> [TypeGrowth] {
         let seconds = max(span.seconds, 0.001)
-        var before: [TypeInfo: CensusEntry] = [:]
-        for entry in earlier.entries { before[entry.type] = entry }
-        var growth: [TypeGrowth] = []
-        func note(_ type: TypeInfo, _ count: Int64, _ bytes: Int64) {
-            if count == 0, bytes == 0 { return }
-            growth.append(
-                TypeGrowth(type: type, count: count, bytes: bytes, bytesPerSecond: Double(bytes) / seconds))
+        var changes: [TypeInfo: (count: Int64, bytes: Int64)] = [:]
+        for key in Set(records.keys).union(earlier.records.keys) {
+            let (old, new) = (earlier.records[key], records[key])
+            guard let type = new?.type ?? old?.type else { continue }
+            let change = changes[type] ?? (0, 0)
+            changes[type] = (
+                change.count + (new?.count ?? 0) - (old?.count ?? 0), change.bytes + (new?.bytes ?? 0) - (old?.bytes ?? 0)
+            )
         }
-        for entry in entries {
-            let old = before.removeValue(forKey: entry.type)
-            note(entry.type, entry.count - (old?.count ?? 0), entry.bytes - (old?.bytes ?? 0))
+        let growth = changes.filter { $0.value != (0, 0) }.map { type, change in
+            TypeGrowth(
+                type: type, count: change.count, bytes: change.bytes, bytesPerSecond: Double(change.bytes) / seconds)
         }
-        for (type, old) in before { note(type, -old.count, -old.bytes) }
         return growth.sorted { ($1.bytes, $1.count, $0.type.name) < ($0.bytes, $0.count, $1.type.name) }
     }
 }

@@ -13,7 +13,10 @@ extension InspectCommand {
     public func run() throws -> InspectAnswer {
         switch verb {
         case .heap: try heap()
-        default: throw InspectError(.malformed, "not there yet")
+        case .leaks: try leaks()
+        case .why: try why()
+        case .census: try census()
+        case .record: throw InspectError(.malformed, "not there yet")
         }
     }
 
@@ -33,6 +36,22 @@ extension InspectCommand {
         return answer(
             second.json(growth: growth, over: span),
             Census.growthTable(growth, over: span) + "\n" + second.table(by: grouping, top: top))
+    }
+
+    private func leaks() throws -> InspectAnswer {
+        let report = try LeakSearch(open()).run()
+        return answer(report.json, report.text, exitCode: report.unreachable.isEmpty ? 0 : 1)
+    }
+
+    private func why() throws -> InspectAnswer {
+        let report = try Retainers(open()).report(type)
+        return answer(report.json, report.text)
+    }
+
+    private func census() throws -> InspectAnswer {
+        let study = try GrowthStudy.run(
+            pid: pid, procRoot: procRoot, interval: interval, censuses: censuses, budget: budget, pause: pause)
+        return InspectAnswer(text: study.lines, exitCode: 0)
     }
 
     private func notSwiftSentence(_ census: Census) -> String {

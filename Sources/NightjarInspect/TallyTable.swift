@@ -85,6 +85,9 @@ final class TallyTable {
         old.entries.deallocate()
     }
 
+    /// Whether nothing in it is a type.
+    var isEmpty: Bool { !(0..<capacity).contains { entries[$0].key != 0 && entries[$0].tag != Self.noType } }
+
     func forEach(_ body: (Entry) -> Void) {
         for index in 0..<capacity where entries[index].key != 0 { body(entries[index]) }
     }

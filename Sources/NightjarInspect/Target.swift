@@ -54,6 +54,12 @@ public final class Target {
         identity = nil
     }
 
+    /// A running process, not a recorded image.
+    var isLive: Bool { identity != nil }
+
+    /// The map as it is now.
+    func currentMap() throws -> TargetMap { try Self.readMap(pid, procRoot) }
+
     private static func readMap(_ pid: Int32, _ procRoot: String) throws -> TargetMap {
         let path = "\(procRoot)/\(pid)/maps"
         let (text, failure) = readFile(path, limit: 64 << 20)

@@ -10,6 +10,8 @@ protocol TouchedPages {
     func untouched(from address: UInt64, count: Int) -> [Bool]
     /// The first page in memory at or after `address`, at most `end`.
     func firstTouched(from address: UInt64, to end: UInt64) -> UInt64
+    /// The first page not in memory at or after `address`, at most `end`.
+    func firstUntouched(from address: UInt64, to end: UInt64) -> UInt64
 }
 
 /// `/proc/PID/pagemap`: eight bytes a page, bit 63 = in memory, bit 62 = swapped.
@@ -35,13 +37,20 @@ final class Pagemap: TouchedPages {
         return found.count == count ? found.map { $0 >> 63 == 0 } : []
     }
 
-    func firstTouched(from address: UInt64, to end: UInt64) -> UInt64 {
+    func firstTouched(from address: UInt64, to end: UInt64) -> UInt64 { first(true, from: address, to: end) ?? address }
+
+    func firstUntouched(from address: UInt64, to end: UInt64) -> UInt64 { first(false, from: address, to: end) ?? end }
+
+    /// Nil where it cannot be told.
+    private func first(_ present: Bool, from address: UInt64, to end: UInt64) -> UInt64? {
         var at = address
         while at < end {
             let count = Int(min(UInt64(Self.window), (end - at + 4095) / 4096))
             let found = entries(from: at, count: count)
-            if found.count < count { return at }
-            if let index = found.firstIndex(where: { $0 >> 63 != 0 }) { return min(end, at + UInt64(index) * 4096) }
+            if found.count < count { return nil }
+            if let index = found.firstIndex(where: { ($0 >> 63 != 0) == present }) {
+                return min(end, at + UInt64(index) * 4096)
+            }
             at += UInt64(count) * 4096
         }
         return end

@@ -1,0 +1,239 @@
+// Which objects does nothing reach any more? Three steps, of which only the last stops the target:
+//
+//   1. Walk the heap once: where blocks begin, which are in use, which types there are.
+//   2. Mark from the roots while the target runs. The picture is blurred: a reference that moves from a place not yet
+//      seen to one already seen is missed, so some white blocks are alive. If no white block carries a Swift type,
+//      nothing is leaked, and the target is never stopped.
+//   3. Stop the target, read everything that is not white once more, and rescue what it refers to. This is exact: garbage
+//      can neither change nor be reached again, so what step 2 missed must be visible from memory that is not white.
+//      Only words near white blocks are looked at closely; a table of one bit per 64 KiB refuses the others.
+//
+// The price of step 3 is one reading of the heap: the pause is what process_vm_readv needs for it, shared by two threads.
+
+import Glibc
+
+/// Unreachable objects of one type.
+public struct UnreachableType: Hashable, Sendable {
+    public var type: TypeInfo
+    public var count: Int64
+    public var bytes: Int64
+    /// The cycle that keeps it, one step a reference: `["Session.next", "Session.owner"]`; empty where there is none:
+    /// then it hangs from another unreachable object, or was retained and never released.
+    public var cycle: [String]
+}
+
+/// What a leak search found.
+public struct LeakReport: Hashable, Sendable {
+    public var pid: Int32
+    /// Most bytes first.
+    public var unreachable: [UnreachableType]
+    /// Unreachable blocks without a Swift type: often memory of C libraries with references in forms of their own.
+    public var untypedCount: Int64
+    public var untypedBytes: Int64
+    public var heapBytes: Int64
+    public var pausedSeconds: Double
+    public var seconds: Double
+    public var bytesRead: UInt64
+}
+
+/// One leak search.
+final class LeakSearch {
+    let target: Target
+    let ranges: [HeapRange]
+    let index: HeapIndex
+    let marker: Marker
+    var visitor: IndexVisitor
+    private let began = monotonicSeconds()
+    private(set) var pausedSeconds = 0.0
+
+    init(_ target: Target) throws {
+        self.target = target
+        ranges = try target.findHeaps()
+        try target.budget.check(memory: HeapIndex.memory(of: ranges, maps: 2), for: "a leak search in this heap")
+        index = try HeapIndex(ranges)
+        marker = try Marker(index, memory: target.memory)
+        visitor = IndexVisitor(
+            tally: CensusTally(metadata: target.metadata, ranges: ranges), index: index, marker: marker)
+    }
+
+    func run() throws -> LeakReport {
+        try walk()
+        try markWhileItRuns()
+        if try hasTypedCandidates() { try rescueWhileItStands() }
+        try target.checkStillThere()
+        return try Garbage(self).report(seconds: monotonicSeconds() - began)
+    }
+
+    func check() throws { try target.budget.check(target.memory.bytesRead, since: began) }
+
+    /// Finds the blocks and their types.
+    func walk() throws {
+        let walker = HeapWalker(target.memory)
+        for (number, range) in ranges.enumerated() {
+            visitor.range = number
+            _ = walker.walk(range, &visitor)
+            try check()
+        }
+        if visitor.tally.table.isEmpty {
+            throw InspectError(.notSwift, "process \(target.pid) has no Swift objects on its heap: nothing to search for")
+        }
+        visitor.resolveSideTables()
+        marker.leaves = leafMetadata()
+    }
+
+    /// Types whose bodies hold no references. Their bytes may look like addresses, which would keep garbage.
+    private func leafMetadata() -> Set<UInt64> {
+        let plain: Set<String> = [
+            "Int", "UInt", "Int8", "UInt8", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64", "Double", "Float", "Bool",
+        ]
+        var found: Set<UInt64> = []
+        visitor.tally.table.forEach { entry in
+            guard entry.tag == CensusTally.Tag.type, let name = target.metadata.typeName(entry.key) else { return }
+            let type = TypeInfo.named(name, kind: .class)
+            let element = type.name.dropFirst(6).dropLast()
+            if type.kind == .string || (type.kind == .array && plain.contains(String(element))) { found.insert(entry.key) }
+        }
+        return found
+    }
+
+    private func markWhileItRuns() throws {
+        let stacks = target.isLive ? Threads.stackPointers(target.pid, target.procRoot) : [:]
+        for root in Roots.find(target.map, heaps: ranges, stacks: stacks) {
+            scan(root)
+            try check()
+        }
+        try marker.drain(check)
+    }
+
+    /// Pages that were never touched hold nothing, and reading them would make the target hold them.
+    private func scan(_ root: RootRegion) {
+        guard let touched = target.touched, root.end - root.start > 1 << 16 else {
+            return marker.scanRoot(root.start, root.end)
+        }
+        var at = root.start
+        while at < root.end {
+            let start = max(at, touched.firstTouched(from: at & ~4095, to: root.end))
+            if start >= root.end { return }
+            let end = touched.firstUntouched(from: start & ~4095, to: root.end)
+            marker.scanRoot(start, end)
+            at = end
+        }
+    }
+
+    /// Whether any white block begins with the metadata of a Swift type.
+    private func hasTypedCandidates() throws -> Bool {
+        var found = false
+        try forEachWhite { _, _, _, first in
+            if let entry = self.visitor.tally.table.find(first), entry.pointee.tag != CensusTally.Tag.none { found = true }
+            return !found
+        }
+        return found
+    }
+
+    /// Reads the first word of every white block; `body` answers whether to go on.
+    func forEachWhite(_ body: (_ granule: Int, _ start: UInt64, _ end: UInt64, _ first: UInt64) throws -> Bool) throws {
+        var batch: [(granule: Int, start: UInt64, end: UInt64)] = []
+        var goesOn = true
+        for number in ranges.indices {
+            var granule = index.bases[number] - 1
+            while goesOn {
+                granule = marker.white.next(above: granule, ceiling: index.bases[number + 1])
+                if granule >= index.bases[number + 1] { break }
+                let chunk = index.chunk(at: granule, inRange: number)
+                batch.append((granule, chunk.start, chunk.end))
+                if batch.count == 512 { goesOn = try tell(&batch, body) }
+            }
+        }
+        if goesOn { _ = try tell(&batch, body) }
+    }
+
+    private func tell(
+        _ batch: inout [(granule: Int, start: UInt64, end: UInt64)], _ body: (Int, UInt64, UInt64, UInt64) throws -> Bool
+    ) throws -> Bool {
+        var words = [UInt64](repeating: 0, count: batch.count)
+        words.withUnsafeMutableBufferPointer { words in
+            let requests = batch.indices.map {
+                ReadRequest(address: batch[$0].start + 16, length: 8, destination: words.baseAddress! + $0)
+            }
+            requests.withUnsafeBufferPointer { target.memory.readScattered($0) }
+        }
+        defer { batch.removeAll(keepingCapacity: true) }
+        for (block, first) in zip(batch, words) {
+            if try !body(block.granule, block.start, block.end, first) { return false }
+        }
+        return true
+    }
+
+    // MARK: The stop
+
+    private func rescueWhileItStands() throws {
+        // What can be prepared beforehand is: inside the stop every millisecond counts.
+        let rescan = try Rescan(index: index, white: marker.white, memory: target.memory)
+        guard target.isLive else {
+            rescan.heap()
+            finish(rescan)
+            return
+        }
+        let stopped = try StoppedProcess(pid: target.pid, procRoot: target.procRoot)
+        var stacks: [Int32: UInt64] = [:]
+        for state in stopped.states { stacks[state.id] = state.stackPointer }
+        let map = (try? target.currentMap()) ?? target.map
+        // A thread on another stack for a moment still points to its own: its thread pointer lies there.
+        let anchors = stopped.states.flatMap(\.registers)
+        for root in Roots.find(map, heaps: ranges, stacks: stacks, anchors: anchors) { scan(root) }
+        for state in stopped.states { for word in state.registers { marker.meet(word) } }
+        rescan.heap()
+        finish(rescan)
+        pausedSeconds = stopped.resume()
+    }
+
+    private func finish(_ rescan: Rescan) {
+        for granule in rescan.changed { marker.rescue(granule) }
+        for address in rescan.rescued { marker.meet(address) }
+        marker.drain {}
+    }
+}
+
+/// Takes the census and notes where blocks begin.
+struct IndexVisitor: ChunkVisitor {
+    var tally: CensusTally
+    let index: HeapIndex
+    let marker: Marker
+    var range = 0
+    private var sideTables: [UInt64] = []
+    /// Side tables that are remembered; a program with more weakly referenced objects loses precision, not safety.
+    static let mostSideTables = 1 << 20
+
+    init(tally: CensusTally, index: HeapIndex, marker: Marker) {
+        self.tally = tally
+        self.index = index
+        self.marker = marker
+    }
+
+    @inline(__always) mutating func used(_ address: UInt64, size: UInt64, user: UnsafeRawPointer) {
+        let granule = index.granule(ofChunk: address &- 16, inRange: range)
+        index.chunks.set(granule)
+        let cachedBefore = tally.cached.count
+        tally.used(address, size: size, user: user)
+        if tally.cached.count == cachedBefore { marker.white.set(granule) }
+        let header = user.load(fromByteOffset: 8, as: UInt64.self)
+        if header &>> 62 == 3 { note(Marker.sideTable(header)) }
+    }
+
+    mutating func free(_ address: UInt64, size: UInt64, isTop: Bool) {
+        index.chunks.set(index.granule(ofChunk: address, inRange: range))
+    }
+
+    private mutating func note(_ sideTable: UInt64) {
+        if sideTables.count < Self.mostSideTables { sideTables.append(sideTable) }
+    }
+
+    /// After the walk: which blocks the noted addresses are.
+    mutating func resolveSideTables() {
+        for address in sideTables {
+            let granule = index.block(holding: address)
+            if granule >= 0, index.chunk(at: granule).start + 16 == address { marker.sideTables.insert(granule) }
+        }
+        sideTables = []
+    }
+}
