@@ -35,4 +35,9 @@ struct Arguments: Sendable {
 let incidents: [Incident] = [
     leak,
     leakTwin,
+    retainCycle,
+    dictionaryCache,
+    taskLeak,
+    timerLeak,
+    healthyCache,
 ]

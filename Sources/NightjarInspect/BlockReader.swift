@@ -18,7 +18,8 @@ final class BlockReader {
     /// Tells `body` of every chosen block: granule, user address, its words. Of a block larger than 512 KiB it tells in
     /// parts, each with the address at which the part begins.
     func forEach(
-        _ chosen: Bitmap, _ body: (_ granule: Int, _ address: UInt64, _ words: UnsafePointer<UInt64>, _ count: Int) -> Void
+        _ chosen: Bitmap,
+        _ body: (_ granule: Int, _ address: UInt64, _ words: UnsafePointer<UInt64>, _ count: Int) -> Void
     ) {
         var batch: [(granule: Int, start: UInt64, length: Int, offset: Int)] = []
         var pieces: [(start: UInt64, length: Int, offset: Int)] = []

@@ -23,7 +23,8 @@ extension Census {
             guard let type = new?.type ?? old?.type else { continue }
             let change = changes[type] ?? (0, 0)
             changes[type] = (
-                change.count + (new?.count ?? 0) - (old?.count ?? 0), change.bytes + (new?.bytes ?? 0) - (old?.bytes ?? 0)
+                change.count + (new?.count ?? 0) - (old?.count ?? 0),
+                change.bytes + (new?.bytes ?? 0) - (old?.bytes ?? 0)
             )
         }
         let growth = changes.filter { $0.value != (0, 0) }.map { type, change in

@@ -15,6 +15,8 @@ public struct InspectCommand: Hashable, Sendable {
     public var top = 30
     public var interval = Duration.seconds(20)
     public var censuses = 3
+    /// Refuse to look at another process that has this pid by now: clock ticks after boot.
+    public var startTime: UInt64?
     public var procRoot = "/proc"
     public var budget = Budget()
 
@@ -61,6 +63,7 @@ public struct InspectCommand: Hashable, Sendable {
         case "--diff": return set(&difference, Self.seconds(value))
         case "--interval": return set(&interval, Self.seconds(value))
         case "--count": return set(&censuses, Int(value).flatMap { (2...10).contains($0) ? $0 : nil })
+        case "--start-time": return set(&startTime, UInt64(value))
         case "--proc": return set(&procRoot, value)
         case "--memory-limit": return set(&budget.memory, UInt64(value))
         case "--time-limit": return set(&budget.seconds, Self.seconds(value)?.seconds)

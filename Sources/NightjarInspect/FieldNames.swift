@@ -12,7 +12,8 @@ extension SwiftMetadata {
         var best: (offset: UInt64, name: String)?
         var record: UInt64? = metadata
         for _ in 0..<Self.deepest {
-            guard let here = record, here > 0x1000, let descriptor = cache.word(here + 40), contextKind(descriptor) == .class
+            guard let here = record, here > 0x1000, let descriptor = cache.word(here + 40),
+                contextKind(descriptor) == .class
             else { break }
             for (place, name) in fields(here, descriptor) where place <= offset && place >= best?.offset ?? 0 {
                 best = (place, name)

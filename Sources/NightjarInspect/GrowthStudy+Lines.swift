@@ -2,7 +2,7 @@
 // and the agent holds no JSON parser. Names are cleaned of what would break a line.
 //
 //     study   pid  verdict  span_s  heap_bytes  used_bytes  free_bytes  trimmable_bytes  paused_ms
-//     type    name  kind  count  bytes  count_growth  byte_growth  bytes_per_s  steady  gone  touched  holds  chain
+//     type    name  kind  count  bytes  count_growth  byte_growth  bytes_per_s  steady  gone  touched  held  held_by
 
 extension GrowthStudy {
     /// The study in lines.
@@ -22,7 +22,7 @@ extension GrowthStudy {
         [
             "type", type.type.name, type.type.kind.rawValue, "\(type.count)", "\(type.bytes)", "\(type.countGrowth)",
             "\(type.byteGrowth)", "\(type.bytesPerSecond)", type.steady ? "1" : "0", type.gone.map { "\($0)" } ?? "",
-            type.touched.map { "\($0)" } ?? "", "\(type.chain?.holds ?? 0)", type.chain?.sentence ?? "",
+            type.touched.map { "\($0)" } ?? "", "\(max(type.chain?.holds ?? 0, type.unreachable))", type.heldBy ?? "",
         ]
     }
 

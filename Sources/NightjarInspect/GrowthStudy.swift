@@ -25,6 +25,19 @@ public struct GrowingType: Hashable, Sendable {
     public var touched: Double?
     /// The chain that holds most of its instances.
     public var chain: RetainingChain?
+    /// How many instances nothing reaches, where that was looked for, and the cycle that keeps them.
+    public var unreachable: Int64 = 0
+    public var cycle: [String] = []
+
+    /// `Request ← Emitter.handlers ← global emitter`, or the cycle of what nothing reaches; nil where neither was found.
+    public var heldBy: String? {
+        if unreachable * 2 >= count, unreachable > 0 {
+            return cycle.isEmpty
+                ? "nothing refers to them: retained and never released"
+                : "unreachable cycle " + (cycle + [cycle[0]]).joined(separator: " → ")
+        }
+        return chain?.sentence
+    }
 
     public init(
         type: TypeInfo, count: Int64, bytes: Int64, countGrowth: Int64, byteGrowth: Int64, bytesPerSecond: Double,
@@ -74,10 +87,12 @@ public struct GrowthStudy: Hashable, Sendable {
             return fragmentation.verdict == .inUse ? .churn : .fragmentation
         }
         // Types that grow with the main one, object for object, belong to the same story.
-        let together = steady.filter { $0.countGrowth * 2 >= main.countGrowth && $0.countGrowth <= main.countGrowth * 2 }
+        let together = steady.filter {
+            $0.countGrowth * 2 >= main.countGrowth && $0.countGrowth <= main.countGrowth * 2
+        }
         if together.contains(where: { $0.gone ?? 0 > 0.05 }) { return .churn }
         if together.contains(where: { $0.touched ?? 0 > 0.1 || callsItselfCache($0.chain) }) { return .cache }
-        guard together.contains(where: { $0.chain != nil }) else { return .churn }
+        guard together.contains(where: { $0.heldBy != nil }) else { return .churn }
         return .leak
     }
 
@@ -90,10 +105,8 @@ public struct GrowthStudy: Hashable, Sendable {
 extension GrowthStudy {
     /// Carries the study out: `censuses` (two or three) readings of the heap, `interval` apart, and one walk for the chains.
     public static func run(
-        pid: Int32, procRoot: String = "/proc", interval: Duration, censuses: Int = 3, budget: Budget = Budget(),
-        pause: (Duration) -> Void
+        pid: Int32, interval: Duration, censuses: Int = 3, open: () throws -> Target, pause: (Duration) -> Void
     ) throws -> GrowthStudy {
-        func open() throws -> Target { try Target(pid: pid, procRoot: procRoot, budget: budget) }
         var taken: [Census] = []
         var times: [Double] = []
         var before: InstanceSample?
@@ -103,7 +116,8 @@ extension GrowthStudy {
             times.append(monotonicSeconds())
             taken.append(try Census.take(of: target))
             if taken[0].entries.isEmpty {
-                throw InspectError(.notSwift, "nothing on the heap of process \(pid) is Swift's: its types cannot be told apart")
+                throw InspectError(
+                    .notSwift, "nothing on the heap of process \(pid) is Swift's: its types cannot be told apart")
             }
             // The last interval shows what becomes of instances that were there before it.
             if number == censuses - 2, number > 0 {
@@ -114,7 +128,7 @@ extension GrowthStudy {
         let target = try open()
         let fates = try before?.compare(target) ?? [:]
         var growing = growth(taken, span: span, fates: fates)
-        try addChains(&growing, target)
+        try addChains(&growing, open)
         let last = taken[taken.count - 1]
         return GrowthStudy(
             pid: pid, verdict: verdict(growing, last.fragmentation), growing: growing, last: last, span: span)
@@ -130,7 +144,8 @@ extension GrowthStudy {
         return gains.sorted { $0.gain > $1.gain }.prefix(shown).map(\.key)
     }
 
-    private static func growth(_ taken: [Census], span: Duration, fates: [UInt64: InstanceSample.Fate]) -> [GrowingType] {
+    private static func growth(_ taken: [Census], span: Duration, fates: [UInt64: InstanceSample.Fate]) -> [GrowingType]
+    {
         let last = taken[taken.count - 1]
         let total = last.growth(since: taken[0], over: span).filter { $0.bytes > 0 }.prefix(shown)
         let steps = zip(taken, taken.dropFirst()).map { $1.growth(since: $0, over: span) }
@@ -140,7 +155,9 @@ extension GrowthStudy {
                 step.first { $0.type == gain.type }.map { $0.count * 2 >= average && $0.count > 0 } ?? false
             }
             let entry = last.entries.first { $0.type == gain.type }
-            let fate = last.records.filter { $0.value.type == gain.type }.compactMap { fates[$0.key] }.max { $0.seen < $1.seen }
+            let fate = last.records.filter { $0.value.type == gain.type }.compactMap { fates[$0.key] }.max {
+                $0.seen < $1.seen
+            }
             return GrowingType(
                 type: gain.type, count: entry?.count ?? 0, bytes: entry?.bytes ?? 0, countGrowth: gain.count,
                 byteGrowth: gain.bytes, bytesPerSecond: gain.bytesPerSecond, steady: steady, gone: fate?.goneShare,
@@ -149,15 +166,30 @@ extension GrowthStudy {
     }
 
     /// Chains for the first few steady types, and for the first of the program's own among them.
-    private static func addChains(_ growing: inout [GrowingType], _ target: Target) throws {
+    private static func addChains(_ growing: inout [GrowingType], _ open: () throws -> Target) throws {
         let steady = growing.indices.filter { growing[$0].steady }
         var wanted = Array(steady.prefix(2))
-        let own = steady.first { !["Swift", "", "Foundation", "FoundationEssentials"].contains(growing[$0].type.module) }
+        let own = steady.first {
+            !["Swift", "", "Foundation", "FoundationEssentials"].contains(growing[$0].type.module)
+        }
         if let own, !wanted.contains(own) { wanted.append(own) }
         if wanted.isEmpty { return }
-        let retainers = try Retainers(target)
+        let reports = try RetainingReport.of(wanted.map { growing[$0].type.name }, open: open)
+        var unheld = false
         for index in wanted {
-            growing[index].chain = try? retainers.report(growing[index].type.name).chains.first
+            let report = reports[growing[index].type.name]
+            if report?.isConclusive == true { growing[index].chain = report?.chains.first } else { unheld = true }
+        }
+        if unheld { try addCycles(&growing, LeakSearch(open()).run(mayStop: false)) }
+    }
+
+    /// What no root holds is perhaps unreachable. The target is not stopped for this: a few objects more or less that
+    /// were on their way do not change what thousands say.
+    private static func addCycles(_ growing: inout [GrowingType], _ report: LeakReport) {
+        for index in growing.indices {
+            guard let row = report.unreachable.first(where: { $0.type == growing[index].type }) else { continue }
+            growing[index].unreachable = row.count
+            growing[index].cycle = row.cycle
         }
     }
 
@@ -166,7 +198,8 @@ extension GrowthStudy {
         let steady = growing.filter(\.steady)
         guard let main = steady.first else { return growing.first }
         let own = steady.first {
-            ($0.type.kind == .class || $0.type.kind == .actor) && $0.chain != nil && $0.countGrowth * 2 >= main.countGrowth
+            ($0.type.kind == .class || $0.type.kind == .actor) && $0.heldBy != nil
+                && $0.countGrowth * 2 >= main.countGrowth
                 && !["Swift", ""].contains($0.type.module)
         }
         return own ?? main

@@ -20,7 +20,9 @@ extension InspectCommand {
         }
     }
 
-    private func open() throws -> Target { try Target(pid: pid, procRoot: procRoot, budget: budget) }
+    private func open() throws -> Target {
+        try Target(pid: pid, startTime: startTime, procRoot: procRoot, budget: budget)
+    }
 
     private func heap() throws -> InspectAnswer {
         let first = try Census.take(of: open())
@@ -44,13 +46,15 @@ extension InspectCommand {
     }
 
     private func why() throws -> InspectAnswer {
-        let report = try Retainers(open()).report(type)
+        guard let report = try RetainingReport.of([type], open: open)[type] else {
+            throw InspectError(.noSuchType, "the objects of type '\(type)' went away while the heap was read")
+        }
         return answer(report.json, report.text)
     }
 
     private func census() throws -> InspectAnswer {
         let study = try GrowthStudy.run(
-            pid: pid, procRoot: procRoot, interval: interval, censuses: censuses, budget: budget, pause: pause)
+            pid: pid, interval: interval, censuses: censuses, open: open, pause: pause)
         return InspectAnswer(text: study.lines, exitCode: 0)
     }
 

@@ -17,7 +17,8 @@ extension LeakReport {
                     })
             ),
             ("untyped", .object([("count", .int(untypedCount)), ("bytes", .int(untypedBytes))])),
-            ("heap_bytes", .int(heapBytes)), ("paused_ms", .double(pausedSeconds * 1000)), ("seconds", .double(seconds)),
+            ("heap_bytes", .int(heapBytes)), ("paused_ms", .double(pausedSeconds * 1000)),
+            ("seconds", .double(seconds)),
             ("bytes_read", .int(Int64(bytesRead))),
         ])
     }
@@ -35,7 +36,10 @@ extension LeakReport {
         let others = unreachable.filter { $0.cycle.isEmpty }
         if !others.isEmpty {
             lines.append("")
-            lines.append(cycles.isEmpty ? "  in no cycle: retained and never released" : "  in no cycle: held by the above, or retained and never released")
+            lines.append(
+                cycles.isEmpty
+                    ? "  in no cycle: retained and never released"
+                    : "  in no cycle: held by the above, or retained and never released")
             lines += rows(others)
         }
         if untypedCount > 0 {

@@ -56,10 +56,12 @@ final class LeakSearch {
             tally: CensusTally(metadata: target.metadata, ranges: ranges), index: index, marker: marker)
     }
 
-    func run() throws -> LeakReport {
+    /// Searches. Where the target may not be stopped, a few of the objects named may be alive: those that were on their
+    /// way from one place to another while it was read.
+    func run(mayStop: Bool = true) throws -> LeakReport {
         try walk()
         try markWhileItRuns()
-        if try hasTypedCandidates() { try rescueWhileItStands() }
+        if mayStop, try hasTypedCandidates() { try rescueWhileItStands() }
         try target.checkStillThere()
         return try Garbage(self).report(seconds: monotonicSeconds() - began)
     }
@@ -75,7 +77,8 @@ final class LeakSearch {
             try check()
         }
         if visitor.tally.table.isEmpty {
-            throw InspectError(.notSwift, "process \(target.pid) has no Swift objects on its heap: nothing to search for")
+            throw InspectError(
+                .notSwift, "process \(target.pid) has no Swift objects on its heap: nothing to search for")
         }
         visitor.resolveSideTables()
         marker.leaves = leafMetadata()
@@ -84,14 +87,17 @@ final class LeakSearch {
     /// Types whose bodies hold no references. Their bytes may look like addresses, which would keep garbage.
     private func leafMetadata() -> Set<UInt64> {
         let plain: Set<String> = [
-            "Int", "UInt", "Int8", "UInt8", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64", "Double", "Float", "Bool",
+            "Int", "UInt", "Int8", "UInt8", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64", "Double", "Float",
+            "Bool",
         ]
         var found: Set<UInt64> = []
         visitor.tally.table.forEach { entry in
             guard entry.tag == CensusTally.Tag.type, let name = target.metadata.typeName(entry.key) else { return }
             let type = TypeInfo.named(name, kind: .class)
             let element = type.name.dropFirst(6).dropLast()
-            if type.kind == .string || (type.kind == .array && plain.contains(String(element))) { found.insert(entry.key) }
+            if type.kind == .string || (type.kind == .array && plain.contains(String(element))) {
+                found.insert(entry.key)
+            }
         }
         return found
     }
@@ -124,7 +130,9 @@ final class LeakSearch {
     private func hasTypedCandidates() throws -> Bool {
         var found = false
         try forEachWhite { _, _, _, first in
-            if let entry = self.visitor.tally.table.find(first), entry.pointee.tag != CensusTally.Tag.none { found = true }
+            if let entry = self.visitor.tally.table.find(first), entry.pointee.tag != CensusTally.Tag.none {
+                found = true
+            }
             return !found
         }
         return found
@@ -148,7 +156,8 @@ final class LeakSearch {
     }
 
     private func tell(
-        _ batch: inout [(granule: Int, start: UInt64, end: UInt64)], _ body: (Int, UInt64, UInt64, UInt64) throws -> Bool
+        _ batch: inout [(granule: Int, start: UInt64, end: UInt64)],
+        _ body: (Int, UInt64, UInt64, UInt64) throws -> Bool
     ) throws -> Bool {
         var words = [UInt64](repeating: 0, count: batch.count)
         words.withUnsafeMutableBufferPointer { words in

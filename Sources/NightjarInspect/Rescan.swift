@@ -44,7 +44,8 @@ final class Rescan: @unchecked Sendable {
             granule = white.next(above: granule, ceiling: index.bases[number + 1])
             if granule >= index.bases[number + 1] { return }
             let chunk = index.chunk(at: granule, inRange: number)
-            guard let which = index.clusters.firstIndex(where: { chunk.start >= $0.low && chunk.start < $0.high }) else {
+            guard let which = index.clusters.firstIndex(where: { chunk.start >= $0.low && chunk.start < $0.high })
+            else {
                 continue
             }
             let low = index.clusters[which].low

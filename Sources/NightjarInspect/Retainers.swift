@@ -38,6 +38,30 @@ public struct RetainingReport: Hashable, Sendable {
     public var chains: [RetainingChain]
     public var seconds: Double
     public var bytesRead: UInt64
+
+    /// Whether some chain holds half of the instances. If not, a collection may have moved while it was looked at.
+    var isConclusive: Bool { chains.contains { $0.holds * 2 >= count } }
+}
+
+extension RetainingReport {
+    /// Reports on one type or several from one walk of the heap; walks once more where the first was not conclusive.
+    static func of(_ names: [String], open: () throws -> Target) throws -> [String: RetainingReport] {
+        var reports: [String: RetainingReport] = [:]
+        for attempt in 0..<2 {
+            let missing = names.filter { reports[$0]?.isConclusive != true }
+            if missing.isEmpty { break }
+            let retainers = try Retainers(open())
+            for name in missing {
+                do {
+                    reports[name] = try retainers.report(name)
+                } catch let error as InspectError where names.count > 1 || attempt > 0 {
+                    if error.code == .overBudget { throw error }
+                }
+            }
+            try retainers.target.checkStillThere()
+        }
+        return reports
+    }
 }
 
 /// Walks backwards from the instances of a type to roots.
@@ -63,7 +87,8 @@ final class Retainers {
     init(_ target: Target) throws {
         self.target = target
         search = try LeakSearch(target)
-        try target.budget.check(memory: HeapIndex.memory(of: search.ranges, maps: 8), for: "retaining chains in this heap")
+        try target.budget.check(
+            memory: HeapIndex.memory(of: search.ranges, maps: 8), for: "retaining chains in this heap")
         index = search.index
         try search.walk()
         types = BlockTypes(target, table: search.visitor.tally.table, ranges: search.ranges)
@@ -135,7 +160,9 @@ final class Retainers {
         var visitor = InstanceVisitor(keys: AddressSet(keys.filter { $0 < 1 << 56 }))
         // Error boxes and tasks are told apart by a word of the block.
         visitor.special = AddressSet(
-            types.specialMetadata(errors: keys.contains { $0 & CensusTally.errorMark != 0 }, tasks: keys.contains { $0 & CensusTally.taskMark != 0 }))
+            types.specialMetadata(
+                errors: keys.contains { $0 & CensusTally.errorMark != 0 },
+                tasks: keys.contains { $0 & CensusTally.taskMark != 0 }))
         let walker = HeapWalker(target.memory)
         var (count, bytes) = (Int64(0), Int64(0))
         for (number, range) in index.ranges.enumerated() {

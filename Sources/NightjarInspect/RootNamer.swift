@@ -26,7 +26,8 @@ final class RootNamer {
         let low = max(start, place > 65_536 ? place - 65_536 : 0)
         let words = target.memory.words(at: low, count: Int((place - low) / 8))
         for word in words.reversed() where word > 0x1000 && word < 1 << 47 {
-            guard target.map.region(at: word)?.executable == true, let name = target.symbols?.function(at: word - 1) else {
+            guard target.map.region(at: word)?.executable == true, let name = target.symbols?.function(at: word - 1)
+            else {
                 continue
             }
             return name

@@ -22,12 +22,16 @@ public final class Target {
     }
 
     /// A live process. Throws a sentence where it is gone, may not be read, or has no heap that we know.
-    public init(pid: Int32, procRoot: String = "/proc", budget: Budget = Budget()) throws {
+    /// `startTime` (clock ticks after boot) says which life of the pid is meant.
+    public init(pid: Int32, startTime: UInt64? = nil, procRoot: String = "/proc", budget: Budget = Budget()) throws {
         self.pid = pid
         self.budget = budget
         self.procRoot = procRoot
         guard pid > 0, let identity = Self.identity(pid, procRoot) else {
             throw InspectError(.gone, "there is no process \(pid)")
+        }
+        if let startTime, String(decoding: identity.startTime, as: UTF8.self) != "\(startTime)" {
+            throw InspectError(.gone, "process \(pid) ended, and its number belongs to another one now")
         }
         self.identity = identity
         map = try Self.readMap(pid, procRoot)

@@ -77,7 +77,8 @@ final class StoppedProcess {
                     resume()
                     throw InspectError(
                         .notPermitted,
-                        "may not stop process \(pid): another debugger or tracer holds it, or the right to trace is missing")
+                        "may not stop process \(pid): another debugger or tracer holds it, or the right to trace is missing"
+                    )
                 }
             }
             for id in seized { hold(id) }

@@ -25,7 +25,7 @@ nj_end_with_sentence(
     "nightjar-inspect: ended itself: a limit of memory was met or the target's memory made no sense; "
         + "raise --memory-limit or try again\n",
     "nightjar-inspect: gave up: the time limit was met; raise --time-limit to go on\n")
-if getenv("NJ_PERF") == nil, nj_not_dumpable() != 0 { fail("cannot make itself unreadable for others") }
+if nj_not_dumpable() != 0 { fail("cannot make itself unreadable for others") }
 // Room for the program itself stands beside what the work may take.
 let waiting = command.difference ?? command.interval * command.censuses
 let seconds = command.budget.seconds + Double(waiting.components.seconds)
