@@ -39,7 +39,9 @@ struct CgroupMemory: Hashable, Sendable {
 /// The host's counter, and how much memory was left.
 struct HostMemory: Hashable, Sendable {
     var total = Bytes.zero
+    /// The least that was available in the last half minute: a kill frees memory at once, and its victim is known later.
     var available = Bytes.zero
+    private var lowestAt = Moment(nanoseconds: -1_000_000_000_000)
     var kills: Int64?
     private var newKills: Int64 = 0
     /// Kills that the host counted and no cgroup did; they wait a few seconds, for the two are read one after the other.
@@ -53,7 +55,10 @@ struct HostMemory: Hashable, Sendable {
 
     mutating func take(_ sample: borrowing HostSample) {
         total = sample.memoryTotal
-        available = sample.memoryAvailable
+        let age = sample.time - lowestAt
+        if sample.memoryAvailable <= available || age > OutOfMemoryKill.lookback {
+            (available, lowestAt) = (sample.memoryAvailable, sample.time)
+        }
         if let now = sample.oomKills, now >= 0, let before = kills { newKills = added(now - before, to: newKills) }
         kills = sample.oomKills.map { max(0, $0) } ?? kills
     }

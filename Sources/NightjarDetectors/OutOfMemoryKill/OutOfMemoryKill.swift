@@ -185,10 +185,12 @@ public struct OutOfMemoryKill: Sendable {
         return fitting.max { deaths[$0].memory < deaths[$1].memory }
     }
 
-    /// Whether memory can have been the reason: its cgroup was nearly full, or the host was and it was large.
+    /// Whether memory can have been the reason: its cgroup was nearly full, or the host was and it was large; or it was so
+    /// large that the host can have been full between two readings.
     private func wasInNeed(_ death: VanishedProcess) -> Bool {
         if let own = death.identity.cgroup.flatMap({ cgroups[$0] }), own.wasFull(of: death.memory) { return true }
-        return host.isShort && death.memory.count * 20 >= host.total.count
+        let share = Double(death.memory.count) / Double(max(1, host.total.count))
+        return share >= (host.isShort ? 0.05 : 0.25)
     }
 
     private mutating func admit(_ kill: DecidedKill, at now: Moment, _ settings: borrowing Settings) -> OpenKill? {

@@ -9,13 +9,15 @@ func replayMemory(_ reader: inout TraceReader) throws(TraceError) -> [ReplayFind
     var clock = ReplayClock(speedup: reader.head.speedup)
     var growth = HeapGrowth()
     var log = GrowthLog(speedup: reader.head.speedup)
+    var process = ProcessReplay(reader)
     while try reader.next() {
         let seconds = try reader.number(columns.time)
         let moment = try clock.moment(of: seconds, in: reader)
         growth.step(try columns.sample(at: moment, reader))
         log.note(growth, at: seconds)
+        try process.step(at: moment, seconds, reader)
     }
-    return log.findings
+    return log.findings + process.findings
 }
 
 /// Where a memory trace's columns stand.
