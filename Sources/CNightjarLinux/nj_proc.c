@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -105,4 +106,19 @@ ssize_t nj_count_entries_at(int directory, const char *path, size_t most) {
     }
     close(descriptor);
     return found;
+}
+
+ssize_t nj_read_in_root(const char *root, const char *path, void *buffer, size_t size) {
+    int directory = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) return -errno;
+    struct open_how how = {
+        .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+        .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+    };
+    int descriptor = (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+    ssize_t count = descriptor < 0 ? -errno : read(descriptor, buffer, size);
+    if (descriptor >= 0 && count < 0) count = -errno;
+    if (descriptor >= 0) close(descriptor);
+    close(directory);
+    return count;
 }

@@ -22,5 +22,8 @@ int64_t nj_size_at(int directory, const char *path);
 ssize_t nj_list_numbers(int directory, int32_t *numbers, size_t capacity);
 /// Counts the entries of a directory that do not begin with a dot, and stops soon after `most`.
 ssize_t nj_count_entries_at(int directory, const char *path, size_t most);
+/// Reads a file below `root` (such as `/proc/PID/root`) as if `root` were `/`: links inside cannot lead out (openat2,
+/// Linux 5.6). Never waits for a writer.
+ssize_t nj_read_in_root(const char *root, const char *path, void *buffer, size_t size);
 
 #pragma clang assume_nonnull end

@@ -99,7 +99,7 @@ public final class CgroupReader {
     private func fewestTasksLeft(_ parts: [Substring]) -> (limit: Int64, current: Int64)? {
         guard let tasks else { return nil }
         var fewest: (limit: Int64, current: Int64)?
-        for depth in stride(from: parts.count, through: 1, by: -1) {
+        for depth in stride(from: parts.count, through: 0, by: -1) {
             let path = parts.prefix(depth).joined(separator: "/")
             guard let limit = number(in: tasks, path, "pids.max"),
                 let current = number(in: tasks, path, "pids.current"),
@@ -113,7 +113,8 @@ public final class CgroupReader {
     /// The lowest limit between the group and the root; the nearest of equals.
     private func lowestLimit(_ parts: [Substring], _ memory: Directory) -> (bytes: Bytes, path: String)? {
         var lowest: (bytes: Bytes, path: String)?
-        for depth in stride(from: parts.count, through: isUnified ? 1 : 0, by: -1) {
+        // The root of a container's own view has limits too; the real root has no such file.
+        for depth in stride(from: parts.count, through: 0, by: -1) {
             let path = "/" + parts.prefix(depth).joined(separator: "/")
             guard let limit = number(in: memory, path, isUnified ? "memory.max" : "memory.limit_in_bytes"),
                 limit < Self.noLimit, lowest.map({ limit < $0.bytes.count }) ?? true

@@ -35,10 +35,10 @@ public struct PressureTrigger: ~Copyable {
 
     deinit { close(descriptor) }
 
-    /// The widest choice first: one-second windows, then the two-second ones that an unprivileged agent may have.
-    public static func memory(proc root: String = "/proc") -> PressureTrigger? {
-        if let quick = PressureTrigger(path: "\(root)/pressure/memory") { return quick }
-        return PressureTrigger(
-            path: "\(root)/pressure/memory", stall: .milliseconds(300), window: .seconds(2))
+    /// The quickest that the kernel allows us: one-second windows, or the two-second ones that an agent without
+    /// CAP_SYS_RESOURCE may have. Nil where it allows none.
+    public static func quickest(path: String = "/proc/pressure/memory") -> PressureTrigger? {
+        if let quick = PressureTrigger(path: path) { return quick }
+        return PressureTrigger(path: path, stall: .milliseconds(300), window: .seconds(2))
     }
 }

@@ -3,6 +3,7 @@
 // left where it is and another takes over. Threads left behind end themselves when the kernel lets them go. Their number
 // is bounded: beyond it no command lines are read, and that is counted.
 
+import CNightjarLinux
 import Glibc
 internal import NightjarModel
 import Synchronization
@@ -11,6 +12,8 @@ final class CommandLineReader: Sendable {
     struct Request: Sendable {
         var slot: Int
         var key: ProcessKey
+        /// Lives in a container, whose own host name is wanted too.
+        var isContained: Bool
     }
 
     struct Line: Sendable {
@@ -19,6 +22,8 @@ final class CommandLineReader: Sendable {
         var text: String
         /// File name of the executable, or of the first argument where the link cannot be read.
         var executable: String
+        /// What its container calls itself.
+        var hostName: String?
 
         /// `comm` is cut at 15 bytes; where it was, the file name of the executable says the rest.
         func fullName(of name: ProcName) -> String {
@@ -30,10 +35,12 @@ final class CommandLineReader: Sendable {
     /// Threads that may hang at the same time.
     static let mostLeftBehind = 4
     /// Requests that may wait.
-    static let mostWaiting = 4096
+    static let mostWaiting = 32_768
 
     private struct State {
         var waiting: [Request] = []
+        /// How many of `waiting` have been taken.
+        var taken = 0
         var done: [Line] = []
         /// The thread that works just now; others are left behind.
         var worker = 0
@@ -56,10 +63,10 @@ final class CommandLineReader: Sendable {
     }
 
     /// False where too many wait already.
-    func request(slot: Int, key: ProcessKey) -> Bool {
+    func request(slot: Int, key: ProcessKey, isContained: Bool) -> Bool {
         let (taken, needsThread) = state.withLock { state -> (Bool, Int?) in
             guard state.waiting.count < Self.mostWaiting else { return (false, nil) }
-            state.waiting.append(Request(slot: slot, key: key))
+            state.waiting.append(Request(slot: slot, key: key, isContained: isContained))
             guard state.worker == 0 else { return (true, nil) }
             state.worker = 1
             return (true, 1)
@@ -142,9 +149,14 @@ final class CommandLineReader: Sendable {
     private func next(_ number: Int) -> Next {
         state.withLock { state in
             guard !state.isStopped, state.worker == number else { return .end }
-            guard !state.waiting.isEmpty else { return .wait }
+            guard state.taken < state.waiting.count else {
+                // All done: the memory of a long queue goes back.
+                (state.waiting, state.taken) = ([], 0)
+                return .wait
+            }
             state.beganAt = monotonicNanoseconds()
-            return .request(state.waiting.removeFirst())
+            state.taken += 1
+            return .request(state.waiting[state.taken - 1])
         }
     }
 
@@ -175,7 +187,24 @@ final class CommandLineReader: Sendable {
         let text = printable(arguments.joined(separator: [blank]).prefix(length))
         let executable = link("\(folder)/exe") ?? arguments.first.map { printable($0) } ?? ""
         let name = executable.split(separator: "/").last.map(String.init) ?? ""
-        return Line(slot: request.slot, key: request.key, text: text, executable: name)
+        let host = request.isContained ? hostName(folder) : nil
+        return Line(slot: request.slot, key: request.key, text: text, executable: name, hostName: host)
+    }
+
+    /// The first line of the container's own `/etc/hostname`: for a pod that is its name. The path is resolved inside the
+    /// container, so that a link in it cannot make us read the host's files; and only what can be a host name is taken.
+    private func hostName(_ folder: String) -> String? {
+        var bytes = [UInt8](repeating: 0, count: 256)
+        let count = nj_read_in_root("\(folder)/root", "etc/hostname", &bytes, bytes.count)
+        guard count > 0 else { return nil }
+        let line = bytes.prefix(count).prefix { $0 != newline }
+        let isName =
+            !line.isEmpty && line.count <= 253
+            && line.allSatisfy { byte in
+                byte == UInt8(ascii: "-") || byte == UInt8(ascii: ".") || (48...57).contains(byte)
+                    || (97...122).contains(byte | 0x20)
+            }
+        return isName ? String(decoding: line, as: UTF8.self) : nil
     }
 
     /// After the reading, so that a pid that changed hands meanwhile gives no stranger's words.

@@ -7,6 +7,8 @@ struct KernelSupport {
     /// `st_size` of `/proc/PID/fd` is the number of descriptors (Linux 6.2).
     var descriptorsBySize = false
     var schedstat = false
+    /// Ours is there and the first of all is not: the mount option hidepid.
+    var hidesProcesses = false
     var statmVerdict = StatmVerdict.unknown
     /// Length of a tick in `stat`: USER_HZ, 100 on every Linux that Swift runs on.
     var nanosecondsPerTick: Int64 = 10_000_000
@@ -20,6 +22,7 @@ struct KernelSupport {
         descriptorsBySize = size > 0 && listed > 0 && abs(size + 1 - listed) <= 4
         let count = directory.read("self/schedstat")
         schedstat = count > 0 && ProcSchedstat(directory.bytes(count).span).map { $0.runTime > 0 } ?? false
+        hidesProcesses = directory.read("self/stat") > 0 && directory.read("1/stat") < 0
         statmVerdict = Self.compareStatm(directory)
     }
 

@@ -38,6 +38,12 @@ struct Places {
         return number
     }
 
+    /// The container or pod has said what it calls itself.
+    mutating func rename(_ number: Int32, _ host: String) {
+        guard self[number] != nil else { return }
+        places[Int(number)]?.unit.takeHostName(host)
+    }
+
     mutating func release(_ number: Int32) {
         guard let place = self[number] else { return }
         if place.residents > 1 {

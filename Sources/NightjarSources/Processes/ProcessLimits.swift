@@ -75,7 +75,7 @@ public struct EndedProcess: Hashable, Sendable {
 /// Something that cannot be read here for want of a capability or of kernel support. Each kind is said once.
 public struct ProcLimitation: Hashable, Sendable {
     public enum Kind: String, Hashable, Sendable, CaseIterable {
-        case io, descriptors, schedstat, rollup, executable
+        case processes, io, descriptors, schedstat, rollup
     }
 
     public var kind: Kind

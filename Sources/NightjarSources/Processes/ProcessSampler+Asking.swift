@@ -69,7 +69,12 @@ extension ProcessSampler {
         // The kernel answers ESRCH to a process without memory: it has ended, or is one of its own threads.
         if isGone(count) || count == 0 { return nil }
         let file = "\(directory.path)/\(pid)/smaps_rollup"
-        guard count > 0 else { throw ProcError(.unreadable, path: file, detail: reason(Int32(-count))) }
+        guard count > 0 else {
+            if refused(count) {
+                limit(.rollup, pid, "/smaps_rollup", count, "the shares of other users' shared memory")
+            }
+            throw ProcError(.unreadable, path: file, detail: reason(Int32(-count)))
+        }
         guard let rollup = MemoryRollup(directory.bytes(count).span) else {
             throw ProcError(.malformed, path: file, detail: "no Rss and Pss")
         }

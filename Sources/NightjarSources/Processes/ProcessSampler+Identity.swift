@@ -26,7 +26,7 @@ extension ProcessSampler {
         let sinceBoot = Int64(clamping: row.startTime) &* support.nanosecondsPerTick
         return ProcessIdentity(
             key: row.key, name: known.name, commandLine: known.commandLine, uid: known.uid, unit: place?.unit.name,
-            cgroup: place?.cgroup, startedAt: Moment(nanoseconds: bootTime &+ sinceBoot),
+            cgroup: place?.cgroup, startedAt: Moment(nanoseconds: bootMoment() &+ sinceBoot),
             nice: Int(row.nice))
     }
 
@@ -77,7 +77,8 @@ extension ProcessSampler {
         let uid = readStatus(row)
         readLimits(row)
         if !row.pointee.flags.contains(.kernelThread) {
-            if !commandLines.request(slot: slot, key: row.pointee.key) { swallow(.tooSlow) }
+            let isContained = places[place]?.unit.container != nil
+            if !commandLines.request(slot: slot, key: row.pointee.key, isContained: isContained) { swallow(.tooSlow) }
         }
         return IdentityRow(name: row.pointee.name.text, place: place, uid: uid)
     }
@@ -127,12 +128,19 @@ extension ProcessSampler {
             guard line.slot < identities.count, identities[line.slot] != nil else { continue }
             identities[line.slot]?.commandLine = line.text
             identities[line.slot]?.name = line.fullName(of: table.rows[line.slot].name)
+            if let host = line.hostName, let place = identities[line.slot]?.place { places.rename(place, host) }
             identified.append(line.slot)
         }
     }
 
-    /// When the host was booted, on the clock of the rounds.
-    private var bootTime: Int64 {
+    private func bootMoment() -> Int64 {
+        if let bootTime { return bootTime }
+        let read = readBootMoment()
+        bootTime = read
+        return read
+    }
+
+    private func readBootMoment() -> Int64 {
         let count = directory.read("uptime")
         guard count > 0 else { return now }
         let buffer = directory.bytes(count)

@@ -55,6 +55,8 @@ public final class ProcessSampler {
     var cache: DescriptorCache
     var births = Births()
     var now: Int64 = 0
+    /// When the host was booted, on the clock of the rounds; asked once a round at most.
+    var bootTime: Int64?
     private var round = RoundSummary(time: Moment(nanoseconds: 0))
     private var cursor = 0
 
@@ -72,6 +74,12 @@ public final class ProcessSampler {
             limitations.append(
                 ProcLimitation(
                     kind: .schedstat, message: "this kernel keeps no schedstat, going on without run-queue delays"))
+        }
+        if support.hidesProcesses {
+            limitations.append(
+                ProcLimitation(
+                    kind: .processes,
+                    message: "'\(root)' hides other users' processes (hidepid), going on with those of this user"))
         }
     }
 
@@ -118,6 +126,7 @@ public final class ProcessSampler {
         ended.removeAll(keepingCapacity: true)
         identified.removeAll(keepingCapacity: true)
         now = time.nanoseconds
+        bootTime = nil
         round = RoundSummary(time: time)
         round.systemCalls = directory.systemCalls
         round.bytes = Bytes(directory.bytesRead)

@@ -27,7 +27,7 @@ public struct UnitPlace: Hashable, Sendable {
 
     public var kind: Kind = .none
     /// The unit's name for people and for configuration: `checkout.service`, `user@1000.service/sync.service`,
-    /// `docker-3f2a1b9c8d7e`, `pod-1f3e…/3f2a1b9c8d7e`; nil outside any.
+    /// `docker-web`, `pod-checkout-7d9c5b`; before a container has said its name, its id; nil outside any.
     public var name: String?
     public var container: Container?
     /// The pod's uid, where Kubernetes made the group.
@@ -49,13 +49,24 @@ public struct UnitPlace: Hashable, Sendable {
             } else if let container = Self.container(in: part, isInPod: pod != nil, below: name) {
                 self.container = container
                 kind = pod == nil ? .container : .pod
-                name = pod.map { "pod-\($0)/\(container.id)" } ?? "\(container.runtime)-\(container.id)"
+                // A pod keeps its name over restarts of its containers, and so do its alerts.
+                if pod == nil { name = "\(container.runtime)-\(container.id)" }
             } else if part.hasSuffix(".service") || part.hasSuffix(".scope"), container == nil, pod == nil {
                 place(part, manager)
                 if part.hasPrefix("user@") || part.hasPrefix("systemd-nspawn@") { manager = part }
             } else if part.hasSuffix(".slice"), container == nil, pod == nil, kind == .none || kind == .slice {
                 (kind, name) = (.slice, String(part))
             }
+        }
+    }
+
+    /// A container's own host name says more than an id: it is the pod's name, or what `docker run --hostname` was told.
+    /// Docker itself takes the id for it, which says nothing new.
+    mutating func takeHostName(_ host: String) {
+        if pod != nil {
+            name = "pod-\(host)"
+        } else if let container, !host.hasPrefix(container.id) {
+            name = "\(container.runtime)-\(host)"
         }
     }
 

@@ -37,6 +37,15 @@ import Testing
         #expect((sample.memoryCurrent, sample.memoryAnonymous) == (.mebi(250), .mebi(200)))
     }
 
+    @Test func `inside a container the root itself has the limit`() throws {
+        let tree = FakeCgroups(.v2)
+        tree.set("/", limit: .mebi(128), current: .mebi(100), tasksLimit: 50, tasks: 7)
+        let sample = try #require(CgroupReader(sys: tree.root).sample(path: "/", at: now))
+        #expect((sample.memoryLimit, sample.limitedBy) == (.mebi(128), "/"))
+        #expect(sample.memoryCurrent == .mebi(100))
+        #expect((sample.tasksLimit, sample.tasksCurrent) == (50, 7))
+    }
+
     @Test(arguments: FakeCgroups.Layout.allCases)
     func `no limit anywhere is nil, and the group's own use is given`(layout: FakeCgroups.Layout) throws {
         let tree = FakeCgroups(layout)

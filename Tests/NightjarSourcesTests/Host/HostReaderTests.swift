@@ -1,3 +1,5 @@
+import Foundation
+import Glibc
 import NightjarModel
 import NightjarTestKit
 import Testing
@@ -83,5 +85,25 @@ import Testing
         }
         #expect(isRefused("/nonexistent"))
         #expect(isRefused("/proc/self"))
+    }
+
+    @Test(
+        .enabled(
+            if: access("/proc/pressure/cpu", W_OK) == 0, "needs pressure files that we may write"))
+    func `a trigger becomes ready when tasks wait, without polling`() throws {
+        guard let trigger = PressureTrigger.quickest(path: "/proc/pressure/cpu") else {
+            Issue.record("the kernel refused a window of two seconds")
+            return
+        }
+        // Twice as many as there are processors: somebody has to wait.
+        let processors = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        let crowd = (0..<2 * processors).map { _ in
+            Thread { for _ in 0..<400_000_000 where Thread.current.isCancelled { break } }
+        }
+        for thread in crowd { thread.start() }
+        defer { for thread in crowd { thread.cancel() } }
+        var ready = pollfd(fd: trigger.descriptor, events: Int16(POLLPRI), revents: 0)
+        #expect(poll(&ready, 1, 30_000) == 1)
+        #expect(ready.revents & Int16(POLLPRI) != 0)
     }
 }

@@ -167,6 +167,32 @@ func waitUntil(_ bench: Bench, _ isDone: () -> Bool) -> Bool {
         #expect(!bench.sampler.isHot(slot))
     }
 
+    @Test(arguments: [("web-1\n", "docker-web-1"), ("we b\n", nil), ("\u{1B}[2J", nil), ("", nil)])
+    func `a container is named by its own host name, where that is one`(text: String, expected: String?) throws {
+        let id = String(repeating: "a1", count: 32)
+        let bench = try Bench { process(7, cgroup: "0::/docker/\(id)\n") { $0.commandLine = ["x"] } }
+        bench.proc.write("7/root/etc/hostname", text)
+        bench.round()
+        let slot = try bench.slot(7)
+        #expect(bench.sampler.identity(slot)?.unit == "docker-a1a1a1a1a1a1")
+        #expect(waitUntil(bench) { bench.sampler.identity(slot)?.commandLine == "x" })
+        #expect(bench.sampler.identity(slot)?.unit == expected ?? "docker-a1a1a1a1a1a1")
+    }
+
+    @Test func `a link in a container cannot make us read the host's files`() throws {
+        let secret = TemporaryFolder()
+        secret.write("etc/hostname", "secret\n")
+        let id = String(repeating: "a1", count: 32)
+        let bench = try Bench { process(7, cgroup: "0::/docker/\(id)\n") { $0.commandLine = ["x"] } }
+        bench.proc.write("7/root/etc/.keep", "")
+        #expect(symlink("\(secret.path)/etc/hostname", "\(bench.proc.root)/7/root/etc/hostname") == 0)
+        bench.round()
+        let slot = try bench.slot(7)
+        _ = bench.sampler.identity(slot)
+        #expect(waitUntil(bench) { bench.sampler.identity(slot)?.commandLine == "x" })
+        #expect(bench.sampler.identity(slot)?.unit == "docker-a1a1a1a1a1a1")
+    }
+
     @Test func `strings of a place are shared and dropped with its last resident`() throws {
         let bench = try Bench { for pid in 10..<20 { process(Int32(pid)) } }
         bench.round()

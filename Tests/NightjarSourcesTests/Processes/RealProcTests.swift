@@ -190,6 +190,16 @@ private final class RealBench {
         #expect(try support([("statm", "1 1 1")]).statmVerdict == .unknown)
     }
 
+    @Test func `a /proc that shows us and not the first process hides others`() throws {
+        let stat = "7 (x) S 1 7 7 0 -1 0 0 0 0 0 1 0 0 0 20 0 1 0 5 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0\n"
+        let hidden = FakeProc { process(7) }
+        hidden.write("self/stat", stat)
+        #expect(try ProcessSampler(root: hidden.root).limitations.map(\.kind) == [.processes])
+        let open = FakeProc { process(1) }
+        open.write("self/stat", stat)
+        #expect(try ProcessSampler(root: open.root).limitations.isEmpty)
+    }
+
     @Test func `a size of the descriptor folder that is no count is not taken for one`() throws {
         #expect(try support([("fd/0", ""), ("fd/1", "")]).descriptorsBySize == false)
     }

@@ -37,7 +37,7 @@ private func mutated(_ text: String, _ random: inout SplitMix) -> [UInt8] {
         var random = SplitMix(seed: 1)
         let texts = FakeProcess.File.allCases.map { text($0) }
         var understood = 0
-        for _ in 0..<4000 {
+        for _ in 0..<2000 {
             for text in texts {
                 let bytes = mutated(text, &random)
                 let span = bytes.span
@@ -63,7 +63,7 @@ private func mutated(_ text: String, _ random: inout SplitMix) -> [UInt8] {
             "some avg10=0.12 avg60=0.00 avg300=0.00 total=0\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
             "0-3,5,7-9\n", "0.13 0.19 0.12 1/94 12866\n", "MemTotal:   1 kB\nMemFree:\t 2 kB\noom_kill 3\n",
         ]
-        for _ in 0..<4000 {
+        for _ in 0..<2000 {
             for text in texts {
                 let bytes = mutated(text, &random)
                 let span = bytes.span

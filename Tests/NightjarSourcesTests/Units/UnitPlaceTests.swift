@@ -27,10 +27,10 @@ private let scored = "1f3e5d7c_1111_2222_3333_444455556666"
         ),
         (
             "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod\(scored).slice/cri-containerd-\(hex).scope",
-            "pod-\(uid)/3f2a1b9c8d7e", .pod
+            "pod-\(uid)", .pod
         ),
-        ("/kubepods/besteffort/pod\(uid)/\(hex)", "pod-\(uid)/3f2a1b9c8d7e", .pod),
-        ("/kubepods.slice/kubepods-pod\(scored).slice/crio-\(hex).scope", "pod-\(uid)/3f2a1b9c8d7e", .pod),
+        ("/kubepods/besteffort/pod\(uid)/\(hex)", "pod-\(uid)", .pod),
+        ("/kubepods.slice/kubepods-pod\(scored).slice/crio-\(hex).scope", "pod-\(uid)", .pod),
         (
             "/machine.slice/systemd-nspawn@box.service/payload/system.slice/x.service",
             "systemd-nspawn@box.service/x.service", .machine
@@ -62,6 +62,20 @@ private let scored = "1f3e5d7c_1111_2222_3333_444455556666"
     @Test(arguments: ["docker-123.scope", "docker-.scope", "docker-zz\(hex.dropFirst(2)).scope"])
     func `what only looks like a container is a scope`(name: String) {
         #expect(UnitPlace(cgroup: "/system.slice/\(name)").kind == .scope)
+    }
+
+    @Test func `a container's own name is better than its id, unless it is the id`() {
+        var pod = UnitPlace(cgroup: "/kubepods/burstable/pod\(uid)/\(hex)")
+        pod.takeHostName("checkout-7d9c5b6f4-x2x9z")
+        #expect(pod.name == "pod-checkout-7d9c5b6f4-x2x9z")
+        var docker = UnitPlace(cgroup: "/docker/\(hex)")
+        docker.takeHostName("3f2a1b9c8d7e")
+        #expect(docker.name == "docker-3f2a1b9c8d7e")
+        docker.takeHostName("web")
+        #expect(docker.name == "docker-web")
+        var service = UnitPlace(cgroup: "/system.slice/a.service")
+        service.takeHostName("web")
+        #expect(service.name == "a.service")
     }
 
     private func membership(_ text: String) -> CgroupMembership {
