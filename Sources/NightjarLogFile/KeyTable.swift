@@ -33,6 +33,9 @@ final class KeyTable: @unchecked Sendable {
     }
 
     private let slots: UnsafeMutablePointer<Slot>
+    /// Indices of the used slots in the order of their making, so that whoever reads the table touches no empty page.
+    private let order: UnsafeMutablePointer<Atomic<UInt32>>
+    private let used = Atomic<Int>(0)
     let capacity: Int
     static let neighbourhood = 16
     private let takeOver = Mutex(())
@@ -44,14 +47,19 @@ final class KeyTable: @unchecked Sendable {
     init(capacity: Int) {
         precondition(capacity & (capacity - 1) == 0, "a table of keys has a power of two of slots")
         self.capacity = capacity
-        let bytes = capacity * MemoryLayout<Slot>.stride
-        let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        let memory = mmap(
+            nil, KeyTable.bytes(capacity), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
         precondition(memory != nil && memory != MAP_FAILED, "no address space for a table of keys")
         // All-zero bytes are an atomic zero.
         slots = memory!.bindMemory(to: Slot.self, capacity: capacity)
+        order = (memory! + capacity * MemoryLayout<Slot>.stride).bindMemory(to: Atomic<UInt32>.self, capacity: capacity)
     }
 
-    deinit { munmap(slots, capacity * MemoryLayout<Slot>.stride) }
+    private static func bytes(_ capacity: Int) -> Int {
+        capacity * (MemoryLayout<Slot>.stride + MemoryLayout<Atomic<UInt32>>.stride)
+    }
+
+    deinit { munmap(slots, KeyTable.bytes(capacity)) }
 
     @inline(__always) subscript(index: Int) -> UnsafeMutablePointer<Slot> { slots + index }
 
@@ -71,6 +79,10 @@ final class KeyTable: @unchecked Sendable {
             if found == 0 {
                 let (exchanged, original) = slot.pointee.hash.compareExchange(
                     expected: 0, desired: hash, ordering: .acquiringAndReleasing)
+                if exchanged {
+                    let place = used.wrappingAdd(1, ordering: .relaxed).oldValue
+                    order[place].store(UInt32(slot - slots) + 1, ordering: .releasing)
+                }
                 if exchanged || original == hash { return slot }
             }
         }
@@ -99,7 +111,10 @@ final class KeyTable: @unchecked Sendable {
     }
 
     func forEach(_ body: (UnsafeMutablePointer<Slot>) -> Void) {
-        for index in 0..<capacity where slots[index].hash.load(ordering: .acquiring) != 0 { body(slots + index) }
+        for place in 0..<min(used.load(ordering: .acquiring), capacity) {
+            let index = order[place].load(ordering: .acquiring)
+            if index > 0 { body(slots + Int(index) - 1) }
+        }
     }
 }
 

@@ -33,7 +33,7 @@ final class Lane: @unchecked Sendable {
         guard let lane = nj_log_lane_create(capacity, path, mode) else { return nil }
         raw = lane
         self.capacity = capacity
-        wakeAt = min(64 << 10, capacity / 4)
+        wakeAt = min(256 << 10, capacity / 4)
     }
 
     deinit { nj_log_lane_destroy(raw) }

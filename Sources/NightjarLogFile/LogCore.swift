@@ -128,10 +128,9 @@ final class LogCore: @unchecked Sendable {
     private func write(_ event: LogEvent, _ rank: Int, _ weight: UInt64, _ handler: LogFileHandler) {
         if forkGeneration.load(ordering: .relaxed) != nj_log_fork_generation() { beginAnewInChild() }
         let provided = handler.metadataProvider?.get()
-        let prefix = handler.prefix
         let isShort = withUnsafeTemporaryAllocation(byteCount: LogCore.shortLine, alignment: 8) { memory in
             var line = LineBuilder(memory)
-            encoder.encode(event, weight: weight, prefix: prefix, provided: provided, into: &line)
+            encoder.encode(event, weight: weight, prefix: handler.prefix, provided: provided, into: &line)
             guard !line.isCut else { return false }
             append(line.bytes, event, rank, weight, handler)
             return true
@@ -143,10 +142,9 @@ final class LogCore: @unchecked Sendable {
         _ event: LogEvent, _ rank: Int, _ weight: UInt64, _ provided: Logger.Metadata?,
         _ handler: LogFileHandler
     ) {
-        let prefix = handler.prefix
         withUnsafeTemporaryAllocation(byteCount: settings.maximumLineBytes, alignment: 8) { memory in
             var line = LineBuilder(memory)
-            encoder.encode(event, weight: weight, prefix: prefix, provided: provided, into: &line)
+            encoder.encode(event, weight: weight, prefix: handler.prefix, provided: provided, into: &line)
             if append(line.bytes, event, rank, weight, handler), line.isCut {
                 counters.cut.wrappingAdd(1, ordering: .relaxed)
             }

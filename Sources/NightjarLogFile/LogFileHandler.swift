@@ -5,7 +5,10 @@ public import Logging
 /// Metadata of the handler is encoded once when it is set, not for each line. Where a key stands in several places the
 /// call's own wins over the provider's, and that over the handler's.
 public struct LogFileHandler: LogHandler {
+    /// Keeps the log open as long as there is a logger for it.
     private let file: LogFile
+    let core: LogCore
+    private let override: LevelOverride
     let label: String
     let labelHash: UInt64
     private var ownLevel: Logger.Level
@@ -14,31 +17,31 @@ public struct LogFileHandler: LogHandler {
     public var metadataProvider: Logger.MetadataProvider?
 
     public var metadata: Logger.Metadata = [:] {
-        didSet { prefix = file.core.encoder.prefix(label: label, metadata: metadata) }
+        didSet { prefix = core.encoder.prefix(label: label, metadata: metadata) }
     }
 
     /// The logger's own level, or a lower one while ``LogFile/overrideLevel(_:for:)`` is in force.
     public var logLevel: Logger.Level {
-        get { file.core.override.effective(ownLevel) }
+        get { override.effective(ownLevel) }
         set { ownLevel = newValue }
     }
 
     init(file: LogFile, label: String, metadataProvider: Logger.MetadataProvider?) {
         self.file = file
+        core = file.core
+        override = file.core.override
         self.label = label
         self.metadataProvider = metadataProvider
         ownLevel = file.core.settings.level
-        prefix = file.core.encoder.prefix(label: label, metadata: [:])
+        prefix = core.encoder.prefix(label: label, metadata: [:])
         var text = label
         labelHash = text.withUTF8 { hashed($0, seed: 1) }
     }
-
-    var core: LogCore { file.core }
 
     public subscript(metadataKey key: String) -> Logger.MetadataValue? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }
 
-    public func log(event: LogEvent) { file.core.log(event, self) }
+    public func log(event: LogEvent) { core.log(event, self) }
 }

@@ -8,12 +8,18 @@ struct RecordEncoder {
     let redacts: (@Sendable (Logger.MetadataValueAttributes) -> Bool)?
 
     /// What one handler adds to each of its lines, encoded once.
-    struct Prefix: Sendable {
+    final class Prefix: Sendable {
         /// The label and what follows it up to the message.
-        var label: [UInt8]
+        let label: [UInt8]
         /// Encoded members of the handler's own metadata, by key, and all of them joined.
-        var members: [(key: String, bytes: [UInt8])] = []
-        var joined: [UInt8] = []
+        let members: [(key: String, bytes: [UInt8])]
+        let joined: [UInt8]
+
+        init(label: [UInt8], members: [(key: String, bytes: [UInt8])], joined: [UInt8]) {
+            self.label = label
+            self.members = members
+            self.joined = joined
+        }
     }
 
     func encode(
@@ -242,19 +248,20 @@ struct RecordEncoder {
 extension RecordEncoder {
     /// A handler's label and metadata, encoded once for all of its lines. Labels are cut at 128 bytes.
     func prefix(label: String, metadata: Logger.Metadata) -> Prefix {
-        var prefix = Prefix(
-            label: encoded(capacity: 1_024) { line in
-                line.escaped(String(decoding: label.utf8.prefix(128), as: UTF8.self))
-                line.raw(format == .json ? "\",\"message\":\"" : ": ")
-            })
+        let start = encoded(capacity: 1_024) { line in
+            line.escaped(String(decoding: label.utf8.prefix(128), as: UTF8.self))
+            line.raw(format == .json ? "\",\"message\":\"" : ": ")
+        }
+        var members: [(key: String, bytes: [UInt8])] = []
+        var joined: [UInt8] = []
         for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
             let bytes = encoded(capacity: 4_096) { encodeMember(key, value, &$0) }
             guard !bytes.isEmpty else { continue }
-            if format == .json, !prefix.joined.isEmpty { prefix.joined.append(UInt8(ascii: ",")) }
-            prefix.joined += bytes
-            prefix.members.append((key, bytes))
+            if format == .json, !joined.isEmpty { joined.append(UInt8(ascii: ",")) }
+            joined += bytes
+            members.append((key, bytes))
         }
-        return prefix
+        return Prefix(label: start, members: members, joined: joined)
     }
 
     /// Empty where it does not fit.

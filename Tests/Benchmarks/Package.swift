@@ -21,7 +21,10 @@ func benchmark(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 let package = Package(
     name: "benchmarks",
-    dependencies: [.package(name: "nightjar", path: "../..")],
+    dependencies: [
+        .package(name: "nightjar", path: "../.."),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    ],
     targets: [
         .target(name: "BenchmarkKit", swiftSettings: strict),
         // The floors: the same work in C, as little as there can be.
@@ -30,6 +33,11 @@ let package = Package(
         .executableTarget(name: "idle", cSettings: strictC),
 
         benchmark("ProcSampling", ["CFloor", room("NightjarModel"), room("NightjarSources")]),
+        // spdlog by its headers, where Debian's libspdlog-dev is installed.
+        .target(name: "CSpdlog"),
+        benchmark("LogWriting", ["CSpdlog", room("NightjarLogFile"), .product(name: "Logging", package: "swift-log")]),
+        benchmark("LogStorm", [room("NightjarLogFile"), .product(name: "Logging", package: "swift-log")]),
         benchmark("ForkStorm", [room("NightjarModel"), room("NightjarSources")]),
-    ]
+    ],
+    cxxLanguageStandard: .cxx17
 )
