@@ -33,11 +33,14 @@ let package = Package(
         .executableTarget(name: "idle", cSettings: strictC),
 
         benchmark("ProcSampling", ["CFloor", room("NightjarModel"), room("NightjarSources")]),
+        benchmark("ForkStorm", [room("NightjarModel"), room("NightjarSources")]),
+        benchmark("Crowd", [room("NightjarModel"), room("NightjarSources")]),
+        benchmark("AgentMemory", []),
+
         // spdlog by its headers, where Debian's libspdlog-dev is installed.
         .target(name: "CSpdlog"),
         benchmark("LogWriting", ["CSpdlog", room("NightjarLogFile"), .product(name: "Logging", package: "swift-log")]),
         benchmark("LogStorm", [room("NightjarLogFile"), .product(name: "Logging", package: "swift-log")]),
-        benchmark("ForkStorm", [room("NightjarModel"), room("NightjarSources")]),
     ],
     cxxLanguageStandard: .cxx17
 )

@@ -4,6 +4,7 @@ public import NightjarModel
 
 /// A real child process that does what a test wishes and then waits. Killed and collected when it is dropped.
 public final class Child {
+    /// Its pid.
     public let pid: Int32
     /// User and system time that it had used when it was ready, by its own `getrusage`.
     public let cpuTime: Duration
@@ -14,6 +15,7 @@ public final class Child {
 
     /// Could not do what was wished: an errno.
     public struct Refused: Error {
+        /// What the kernel said.
         public var code: Int32
     }
 

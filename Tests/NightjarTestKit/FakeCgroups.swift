@@ -2,12 +2,15 @@ public import NightjarModel
 
 /// A folder that looks like `/sys` with its cgroup trees.
 public final class FakeCgroups {
+    /// How the trees are mounted.
     public enum Layout: String, Sendable, CaseIterable { case v1, v2, hybrid }
 
     private let folder = TemporaryFolder()
     private let layout: Layout
+    /// To be given to a reader.
     public var root: String { folder.path }
 
+    /// With the files of its root.
     public init(_ layout: Layout) {
         self.layout = layout
         switch layout {
@@ -56,6 +59,7 @@ public final class FakeCgroups {
         folder.write(parts.joined(separator: "/"), text)
     }
 
+    /// Removes a group.
     public func remove(_ path: String) {
         for controller in layout == .v2 ? [""] : ["memory", "cpu", "pids"] {
             folder.remove(

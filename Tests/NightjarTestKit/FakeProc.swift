@@ -12,8 +12,10 @@ public import NightjarModel
 public final class FakeProc {
     private let folder = TemporaryFolder()
     private var pids: Set<Int32> = []
+    /// To be given to a reader.
     public var root: String { folder.path }
 
+    /// With the processes and files in the braces.
     public init(@Entries _ entries: () -> [any FakeProcEntry] = { [] }) {
         folder.write("uptime", "100000.00 200000.00\n")
         folder.write("self/schedstat", "1000000 0 1\n")
@@ -48,10 +50,12 @@ public final class FakeProc {
 
     /// Any other file: `meminfo`, `pressure/memory`, `4242/limits`.
     public func write(_ name: String, _ text: String) { folder.write(name, text) }
+    /// Removes a file or folder below.
     public func remove(_ name: String) { folder.remove(name) }
 
     @resultBuilder public enum Entries {
         public static func buildExpression(_ entry: any FakeProcEntry) -> [any FakeProcEntry] { [entry] }
+        /// What the list may hold: entries, loops and conditions.
         public static func buildBlock(_ entries: [any FakeProcEntry]...) -> [any FakeProcEntry] {
             entries.flatMap(\.self)
         }
@@ -73,6 +77,7 @@ public protocol FakeProcEntry {
 public struct FakeFile: FakeProcEntry {
     var name: String
     var text: String
+    /// Writes it.
     public func write(to proc: FakeProc) { proc.write(name, text) }
 }
 

@@ -2,10 +2,12 @@ public import NightjarModel
 
 /// One process of a `FakeProc`: all of its files, from a few figures.
 public struct FakeProcess: FakeProcEntry, Sendable {
+    /// The files that a reader of processes looks at, in the order in which they vanish.
     public enum File: String, CaseIterable, Sendable {
         case stat, statm, schedstat, status, io, cmdline, cgroup, limits, smapsRollup = "smaps_rollup"
     }
 
+    /// The figures of its files, as proc(5) has them.
     public var pid: Int32
     public var comm = "sleep"
     public var rss: Bytes = .mebi(4)
@@ -40,6 +42,7 @@ public struct FakeProcess: FakeProcEntry, Sendable {
     /// A file that is cut after so many bytes.
     public var truncated: [File: Int] = [:]
 
+    /// Writes all of its files.
     public func write(to proc: FakeProc) { proc.set(self) }
 
     var missing: [String] {

@@ -3,10 +3,13 @@
 /// Words, separated by blanks: a number starts at that value; `+1x30` and `-2x5` go on from the last value by steps;
 /// `=x10` stays for ten readings; `~3x8` swings up and down by 3, eight times. Numbers may have a fraction.
 public struct History: Sendable, ExpressibleByStringLiteral {
+    /// The readings.
     public let values: [Double]
 
+    /// The same, from a literal.
     public init(stringLiteral text: String) { self.init(text) }
 
+    /// Refuses words that it does not know.
     public init(_ text: String) {
         var values: [Double] = []
         for word in text.split(separator: " ") { Self.append(word, to: &values) }

@@ -2,8 +2,10 @@ internal import Glibc
 
 /// A folder of its own for one test, removed with all that is in it when it is dropped.
 public final class TemporaryFolder {
+    /// Where it is.
     public let path: String
 
+    /// Makes it.
     public init() {
         // In memory where there is such a place: trees of many small files are slow on a busy disk.
         for place in ["/dev/shm", "/tmp"] {
@@ -44,6 +46,7 @@ public final class TemporaryFolder {
         }
     }
 
+    /// The same with text.
     public func write(_ name: String, _ text: String) { write(name, Array(text.utf8)) }
 
     /// Removes a file or a folder below.

@@ -27,6 +27,7 @@ public enum CgroupVersion: String, Hashable, Sendable {
 /// Reads groups' limits, use and events. Not thread-safe; 6 to 20 files a sample, opened each time: meant for the groups
 /// of watched processes every few seconds.
 public final class CgroupReader {
+    /// Which tree counts memory on this host.
     public let version: CgroupVersion
     /// What was swallowed: files that are there and cannot be read or understood.
     public private(set) var errors = ErrorCounts()

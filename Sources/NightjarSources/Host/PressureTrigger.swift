@@ -9,6 +9,7 @@ import Glibc
 /// It costs nothing while all is well. Wait for it together with the loop's other descriptors; there is nothing to read,
 /// and the kernel itself fires at most once a window. Closed when it is dropped.
 public struct PressureTrigger: ~Copyable {
+    /// To wait for, with `POLLPRI`.
     public let descriptor: Int32
 
     /// - Parameters:

@@ -31,11 +31,13 @@ public struct ProcessLimits: Hashable, Sendable {
     /// `smaps_rollup` stops the process that it measures, 70 ms a GiB: never unasked above this.
     public var rollupUnasked: Bytes = .mebi(64)
 
+    /// The defaults, for a host of any size.
     public init() {}
 }
 
 /// What one round did.
 public struct RoundSummary: Hashable, Sendable {
+    /// The moment that the round was given.
     public var time: Moment
     /// Processes known at the end of the round.
     public var tracked = 0
@@ -43,6 +45,7 @@ public struct RoundSummary: Hashable, Sendable {
     public var read = 0
     /// Of those, how many were handed to the visitor.
     public var delivered = 0
+    /// New processes, and those that ended; who came and went between two rounds is in neither.
     public var births = 0
     public var deaths = 0
     /// Processes that were due but are put off to the next round, because a limit was met.
@@ -51,8 +54,11 @@ public struct RoundSummary: Hashable, Sendable {
     public var refused = 0
     /// Processes that are read every round.
     public var hot = 0
+    /// Descriptors kept open at its end.
     public var cachedDescriptors = 0
+    /// Made by the engine itself; command lines are read elsewhere.
     public var systemCalls: Int64 = 0
+    /// Read from the kernel.
     public var bytes: Bytes = .zero
     /// Wall time.
     public var duration: Duration = .zero
@@ -61,6 +67,7 @@ public struct RoundSummary: Hashable, Sendable {
     /// What was swallowed in this round.
     public var errors = ErrorCounts()
 
+    /// Nothing done yet.
     public init(time: Moment) { self.time = time }
 }
 
@@ -68,16 +75,20 @@ public struct RoundSummary: Hashable, Sendable {
 public struct EndedProcess: Hashable, Sendable {
     /// Free from the next round on.
     public var slot: Int
+    /// Which life of which pid.
     public var key: ProcessKey
+    /// All that was known of it, of whatever age.
     public var last: ProcessSample
 }
 
 /// Something that cannot be read here for want of a capability or of kernel support. Each kind is said once.
 public struct ProcLimitation: Hashable, Sendable {
+    /// What is missing.
     public enum Kind: String, Hashable, Sendable, CaseIterable {
         case processes, io, descriptors, schedstat, rollup
     }
 
+    /// What is missing.
     public var kind: Kind
     /// A whole line: `cannot read '/proc/4242/io': Permission denied, going on without I/O figures of other users' processes`.
     public var message: String

@@ -5,12 +5,15 @@ public import NightjarModel
 
 /// `smaps_rollup` of one process.
 public struct MemoryRollup: Hashable, Sendable {
+    /// All that is resident.
     public var rss: Bytes
     /// Shared pages counted by their share.
     public var proportional: Bytes
+    /// What is no part of a file.
     public var anonymous: Bytes
     /// Private pages, clean and dirty.
     public var unshared: Bytes
+    /// What is swapped out.
     public var swap: Bytes
 
     init?(_ bytes: borrowing ByteSpan) {
@@ -25,6 +28,7 @@ public struct MemoryRollup: Hashable, Sendable {
 }
 
 extension ProcessSampler {
+    /// Where a process lives that is known now; nil where none has that pid.
     public func slot(of pid: Int32) -> Int? { table.slot(of: pid) }
 
     /// The life that a slot belongs to; nil where it is free.
@@ -43,6 +47,7 @@ extension ProcessSampler {
         table.setDue(slot, min(table.due[slot], now &+ 1))
     }
 
+    /// Back to being read when it moves, or every ten seconds.
     public func unwatch(_ slot: Int) {
         guard isAlive(slot) else { return }
         table.rows[slot].flags.remove(.watched)

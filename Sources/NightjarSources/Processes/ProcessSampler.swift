@@ -29,6 +29,7 @@ public final class ProcessSampler {
     /// Called once for each process that was read: its sample, its slot, and whether the slot has a new owner.
     public typealias Visitor = (_ sample: ProcessSample, _ slot: Int, _ isNew: Bool) -> Void
 
+    /// What it may use.
     public let limits: ProcessLimits
     /// Whether `statm` can be trusted on this kernel.
     public let statmVerdict: StatmVerdict

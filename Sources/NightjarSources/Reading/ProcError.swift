@@ -16,12 +16,14 @@ public struct ProcError: Error, Hashable, Sendable, CustomStringConvertible {
         case overLimit
     }
 
+    /// What kind of trouble.
     public var code: Code
     /// `/proc/4242/smaps_rollup`
     public var path: String
     /// What the system said, or what was expected and what was found.
     public var detail: String
 
+    /// An error about one file.
     public init(_ code: Code, path: String, detail: String) {
         self.code = code
         self.path = path
@@ -36,8 +38,10 @@ public struct ProcError: Error, Hashable, Sendable, CustomStringConvertible {
 public struct ErrorCounts: Hashable, Sendable {
     private var counts: InlineCounts = .init()
 
+    /// None yet.
     public init() {}
 
+    /// How many of one kind.
     public subscript(code: ProcError.Code) -> Int64 {
         get { counts[code] }
         set { counts[code] = newValue }
@@ -48,14 +52,17 @@ public struct ErrorCounts: Hashable, Sendable {
         ProcError.Code.allCases.map { ($0, self[$0]) }.filter { $0.1 != 0 }
     }
 
+    /// Of all kinds together.
     public var total: Int64 { ProcError.Code.allCases.reduce(0) { $0 + self[$1] } }
 
+    /// Code by code.
     public static func + (a: ErrorCounts, b: ErrorCounts) -> ErrorCounts {
         var sum = a
         for code in ProcError.Code.allCases { sum[code] += b[code] }
         return sum
     }
 
+    /// What came between two counts.
     public static func - (a: ErrorCounts, b: ErrorCounts) -> ErrorCounts {
         var difference = a
         for code in ProcError.Code.allCases { difference[code] -= b[code] }

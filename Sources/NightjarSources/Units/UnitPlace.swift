@@ -14,21 +14,25 @@
 
 /// What a cgroup path says about who lives there.
 public struct UnitPlace: Hashable, Sendable {
+    /// Who made the group.
     public enum Kind: String, Hashable, Sendable, CaseIterable {
         case service, scope, slice, userUnit, container, pod, machine, none
     }
 
     /// Docker, containerd, podman, CRI-O: as they name themselves in their groups.
     public struct Container: Hashable, Sendable {
+        /// `docker`, `podman`, `containerd`, `cri-o`.
         public var runtime: String
         /// The first twelve digits, as the runtimes' own tools show them.
         public var id: String
     }
 
+    /// Who made the innermost group that has a name.
     public var kind: Kind = .none
     /// The unit's name for people and for configuration: `checkout.service`, `user@1000.service/sync.service`,
     /// `docker-web`, `pod-checkout-7d9c5b`; before a container has said its name, its id; nil outside any.
     public var name: String?
+    /// The container, where it is one or is in one.
     public var container: Container?
     /// The pod's uid, where Kubernetes made the group.
     public var pod: String?

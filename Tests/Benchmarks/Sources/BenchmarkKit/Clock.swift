@@ -15,6 +15,7 @@ private func seconds(_ clock: clockid_t) -> Double {
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
 }
 
+/// Sleeps.
 public func pause(seconds: Double) {
     let end = wallSeconds() + seconds
     while case let left = end - wallSeconds(), left > 0 { usleep(UInt32(min(left, 0.9) * 1e6)) }
@@ -22,12 +23,16 @@ public func pause(seconds: Double) {
 
 /// What several rounds of the same thing cost.
 public struct Series: Sendable {
+    /// In the order of the rounds.
     public private(set) var values: [Double]
 
+    /// Of given values.
     public init(_ values: [Double] = []) { self.values = values }
 
+    /// One more.
     public mutating func append(_ value: Double) { values.append(value) }
 
+    /// The middle one; robust against a machine that does other things too.
     public var median: Double {
         let sorted = values.sorted()
         guard !sorted.isEmpty else { return .nan }
@@ -35,6 +40,7 @@ public struct Series: Sendable {
         return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
     }
 
+    /// The smallest and the largest.
     public var least: Double { values.min() ?? .nan }
     public var most: Double { values.max() ?? .nan }
 }

@@ -31,9 +31,11 @@ public final class Report {
         var threshold: Threshold?
     }
 
+    /// What is measured.
     public let subject: String
     private var figures: [Figure] = []
 
+    /// No figures yet.
     public init(_ subject: String) { self.subject = subject }
 
     /// Adds a figure. One with a threshold decides about the exit code: give thresholds to ratios and counts alone, they
@@ -83,8 +85,10 @@ public final class Report {
 
 /// What the command line said.
 public enum Arguments {
+    /// The short form was asked for.
     public static var isQuick: Bool { CommandLine.arguments.contains("--quick") }
 
+    /// The word after a name; nil where it is missing.
     public static func value(of name: String) -> String? {
         guard let index = CommandLine.arguments.firstIndex(of: name), index + 1 < CommandLine.arguments.count else {
             return nil

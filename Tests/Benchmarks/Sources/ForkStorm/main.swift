@@ -14,30 +14,11 @@ struct Weight {
     var descriptors = 0.0
     var threads = 0.0
 
-    /// Our own, from /proc/self; without the descriptors that the engine keeps on purpose, which have a limit of their own.
+    /// Our own; without the descriptors that the engine keeps on purpose, which have a limit of their own.
     static func now(besides kept: Int) -> Weight {
-        var weight = Weight()
-        weight.anonymous = field("RssAnon:")
-        weight.threads = field("Threads:")
-        if let folder = opendir("/proc/self/fd") {
-            while readdir(folder) != nil { weight.descriptors += 1 }
-            closedir(folder)
-        }
-        weight.descriptors -= Double(kept)
-        return weight
-    }
-
-    private static func field(_ name: String) -> Double {
-        guard let file = fopen("/proc/self/status", "r") else { return .nan }
-        defer { fclose(file) }
-        var line = [CChar](repeating: 0, count: 256)
-        while fgets(&line, 256, file) != nil {
-            let text = line.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
-            if text.hasPrefix(name) {
-                return text.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Double($0) } ?? .nan
-            }
-        }
-        return .nan
+        Weight(
+            anonymous: procField("RssAnon") ?? .nan, descriptors: Double(procEntries("/proc/self/fd") - kept),
+            threads: procField("Threads") ?? .nan)
     }
 }
 
