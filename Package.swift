@@ -153,7 +153,9 @@ let package = Package(
         tests("NightjarHistoryTests", ["NightjarHistory", "NightjarModel"]),
         tests("NightjarSinksTests", ["NightjarSinks", "NightjarModel"], exclude: ["Golden"]),
         tests("NightjarSymbolsTests", ["NightjarSymbols"]),
-        tests("NightjarInspectTests", ["NightjarInspect", "NightjarModel"]),
+        tests(
+            "NightjarInspectTests", ["NightjarInspect", "NightjarModel", "nightjar-inspect"],
+            exclude: ["Programs", "Images"]),
         tests("NightjarAgentTests", ["NightjarAgent", "NightjarModel"], exclude: ["Golden"]),
         tests("NightjarTidyTests", ["NightjarDetectors", "NightjarModel"]),
     ]

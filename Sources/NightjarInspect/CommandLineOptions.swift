@@ -2,11 +2,12 @@
 
 /// What the inspector is asked to do.
 public struct InspectCommand: Hashable, Sendable {
-    public enum Verb: String, Hashable, Sendable, CaseIterable { case heap, leaks, why, census, record }
+    /// What is asked for.
+    public enum Verb: String, Hashable, Sendable, CaseIterable { case heap, leaks, why, census }
 
     public var verb: Verb
     public var pid: Int32
-    /// For `why`: the type; for `record`: the file.
+    /// For `why`: the type.
     public var type = ""
     public var json = false
     public var exact = false
@@ -38,7 +39,7 @@ public struct InspectCommand: Hashable, Sendable {
         self.verb = verb
         self.pid = pid
         var rest = words.dropFirst(2)
-        if verb == .why || verb == .record {
+        if verb == .why {
             guard let type = rest.popFirst(), !type.isEmpty else { return nil }
             self.type = type
         }

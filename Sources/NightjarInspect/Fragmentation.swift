@@ -3,6 +3,7 @@
 /// A program whose memory stays high although it uses little is no leak: the allocator could not give the memory back,
 /// because a few live blocks sit on every page, or did not want to, because nobody asked it to.
 public struct Fragmentation: Hashable, Sendable {
+    /// Who holds the memory.
     public enum Verdict: String, Hashable, Sendable {
         /// Most of the heap is in use.
         case inUse = "in use"

@@ -11,17 +11,17 @@
 // malloc_state changed between glibc versions; candidates are tried and the one whose chain of chunks holds is taken.
 
 /// A run of glibc chunks, or one mmapped block.
-public struct HeapRange: Hashable, Sendable {
-    public enum Kind: Hashable, Sendable { case main, arena, mmapped }
-    public var kind: Kind
+struct HeapRange: Hashable, Sendable {
+    enum Kind: Hashable, Sendable { case main, arena, mmapped }
+    var kind: Kind
     /// Address of the first chunk's header.
-    public var start: UInt64
+    var start: UInt64
     /// Where the chunks end.
-    public var end: UInt64
+    var end: UInt64
     /// Bytes of the mapping that belong to the allocator, `start`…`end` and what it keeps before them.
-    public var mapped: UInt64
+    var mapped: UInt64
     /// Address of the arena's `malloc_state`, 0 for the main arena and for mmapped blocks.
-    public var arena: UInt64
+    var arena: UInt64
 
     @inline(__always) func contains(_ address: UInt64) -> Bool { address >= start && address < end }
 }

@@ -58,6 +58,7 @@ public struct GrowingType: Hashable, Sendable {
 
 /// What the censuses say together.
 public struct GrowthStudy: Hashable, Sendable {
+    /// What it comes to.
     public enum Verdict: String, Hashable, Sendable {
         /// Objects that are forgotten gather steadily, and something holds them.
         case leak

@@ -16,7 +16,6 @@ extension InspectCommand {
         case .leaks: try leaks()
         case .why: try why()
         case .census: try census()
-        case .record: throw InspectError(.malformed, "not there yet")
         }
     }
 

@@ -177,7 +177,8 @@ final class LeakSearch {
 
     private func rescueWhileItStands() throws {
         // What can be prepared beforehand is: inside the stop every millisecond counts.
-        let rescan = try Rescan(index: index, white: marker.white, memory: target.memory)
+        let rescan = try Rescan(
+            index: index, white: marker.white, sideTables: marker.sideTables, memory: target.memory)
         guard target.isLive else {
             rescan.heap()
             finish(rescan)

@@ -1,28 +1,30 @@
 // A recorded image: the pages that a census of a real process looked at, with its memory map. It answers reads as the
 // process did, so that the walker, the names and the marking are tested without one, on any machine, for ever.
 //
-//     "NIGHTJAR-IMAGE 1\n"  u64 length of maps  maps  { u64 address, u64 length, bytes }…        all little-endian
+//     "NIGHTJAR-IMAGE 1\n"  u64 length of maps  maps  { u64 address, u64 length, packed words }…   all little-endian
+//     packed words: { u16 zero words, u16 other words, the other words }… until length is reached
 //
 // Heap pages hold whatever the process held: images are made from our own test programs only, and only by tests.
 
 import Glibc
 
 /// Memory that was recorded earlier.
-public final class RecordedImage: TargetMemory {
+final class RecordedImage: TargetMemory {
+    static let longestPiece: UInt64 = 1 << 30
     static let magic = Array("NIGHTJAR-IMAGE 1\n".utf8)
 
-    public let map: TargetMap
-    public private(set) var bytesRead: UInt64 = 0
+    let map: TargetMap
+    private(set) var bytesRead: UInt64 = 0
     private var pieces: [(address: UInt64, bytes: [UInt8])]
 
     /// An image made by hand: what a test wants the target to look like.
-    public init(map: TargetMap, pieces: [(address: UInt64, bytes: [UInt8])]) {
+    init(map: TargetMap, pieces: [(address: UInt64, bytes: [UInt8])]) {
         self.map = map
         self.pieces = pieces.sorted { $0.address < $1.address }
     }
 
     /// Reads the form drawn above. Whatever does not fit it is refused.
-    public convenience init(decoding data: [UInt8]) throws {
+    convenience init(decoding data: [UInt8]) throws {
         guard data.starts(with: Self.magic) else {
             throw InspectError(.malformed, "this is no recorded image of a heap")
         }
@@ -43,12 +45,28 @@ public final class RecordedImage: TargetMemory {
         var pieces: [(address: UInt64, bytes: [UInt8])] = []
         while at < data.count {
             let address = try number()
-            pieces.append((address, try bytes(number())))
+            let length = try number()
+            guard length % 8 == 0, length <= Self.longestPiece else {
+                throw InspectError(.malformed, "a piece of the recorded image has an impossible length")
+            }
+            var piece: [UInt8] = []
+            while piece.count < length {
+                let counts = try bytes(4)
+                let (zeros, others) = (
+                    UInt64(counts[0]) | UInt64(counts[1]) << 8, UInt64(counts[2]) | UInt64(counts[3]) << 8
+                )
+                guard zeros + others > 0, UInt64(piece.count) + (zeros + others) * 8 <= length else {
+                    throw InspectError(.malformed, "a piece of the recorded image does not fit its length")
+                }
+                piece += [UInt8](repeating: 0, count: Int(zeros) * 8)
+                piece += try bytes(others * 8)
+            }
+            pieces.append((address, piece))
         }
         self.init(map: map, pieces: pieces)
     }
 
-    public func read(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    func read(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
         var done = 0
         while done < buffer.count {
             let want = address &+ UInt64(done)
@@ -64,7 +82,7 @@ public final class RecordedImage: TargetMemory {
         return done
     }
 
-    public func readScattered(_ requests: UnsafeBufferPointer<ReadRequest>) {
+    func readScattered(_ requests: UnsafeBufferPointer<ReadRequest>) {
         for request in requests {
             let buffer = UnsafeMutableRawBufferPointer(start: request.destination, count: request.length)
             let got = read(request.address, into: buffer)
@@ -89,21 +107,21 @@ public final class RecordedImage: TargetMemory {
 }
 
 /// Stands before another reader and keeps every page that was read, to be written as an image.
-public final class ImageRecorder: TargetMemory {
+final class ImageRecorder: TargetMemory {
     static let pageSize: UInt64 = 4096
     private let source: any TargetMemory
     private var pages: [UInt64: [UInt8]] = [:]
-    public var bytesRead: UInt64 { source.bytesRead }
+    var bytesRead: UInt64 { source.bytesRead }
 
-    public init(_ source: any TargetMemory) { self.source = source }
+    init(_ source: any TargetMemory) { self.source = source }
 
-    public func read(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    func read(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
         let got = source.read(address, into: buffer)
         keep(address, got)
         return got
     }
 
-    public func readScattered(_ requests: UnsafeBufferPointer<ReadRequest>) {
+    func readScattered(_ requests: UnsafeBufferPointer<ReadRequest>) {
         source.readScattered(requests)
         for request in requests { keep(request.address, request.length) }
     }
@@ -119,20 +137,39 @@ public final class ImageRecorder: TargetMemory {
         }
     }
 
-    /// The image so far: runs of neighbouring pages that are not all zero come out as one piece.
-    public func encoded(maps text: [UInt8]) -> [UInt8] {
+    /// The image so far: runs of neighbouring pages come out as one piece.
+    func encoded(maps text: [UInt8]) -> [UInt8] {
         func bytes(_ number: UInt64) -> [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) } }
         var out = RecordedImage.magic + bytes(UInt64(text.count)) + text
         var run: (address: UInt64, bytes: [UInt8])?
+        func finish() {
+            if let run { out += bytes(run.address) + bytes(UInt64(run.bytes.count)) + Self.packed(run.bytes) }
+        }
         for page in pages.keys.sorted() {
             if let open = run, open.address + UInt64(open.bytes.count) == page {
                 run!.bytes += pages[page]!
-                continue
+            } else {
+                finish()
+                run = (page, pages[page]!)
             }
-            if let open = run { out += bytes(open.address) + bytes(UInt64(open.bytes.count)) + open.bytes }
-            run = (page, pages[page]!)
         }
-        if let open = run { out += bytes(open.address) + bytes(UInt64(open.bytes.count)) + open.bytes }
+        finish()
+        return out
+    }
+
+    private static func packed(_ bytes: [UInt8]) -> [UInt8] {
+        var out: [UInt8] = []
+        var at = 0
+        func isZero(_ at: Int) -> Bool { bytes[at..<at + 8].allSatisfy { $0 == 0 } }
+        while at < bytes.count {
+            var (zeros, others) = (0, 0)
+            while at + zeros * 8 < bytes.count, zeros < 0xffff, isZero(at + zeros * 8) { zeros += 1 }
+            let first = at + zeros * 8
+            while first + others * 8 < bytes.count, others < 0xffff, !isZero(first + others * 8) { others += 1 }
+            for count in [zeros, others] { out += [UInt8(count & 255), UInt8(count >> 8)] }
+            at = first + others * 8
+            out += bytes[first..<at]
+        }
         return out
     }
 }

@@ -23,7 +23,11 @@ final class Rescan: @unchecked Sendable {
     private var pieces: [(range: Int, start: UInt64, end: UInt64)] = []
     private let nextPiece = Atomic<Int>(0)
 
-    init(index: HeapIndex, white: Bitmap, memory: any TargetMemory) throws {
+    /// Side tables point to their objects and keep nothing.
+    private let sideTables: AddressSet
+
+    init(index: HeapIndex, white: Bitmap, sideTables: Set<Int>, memory: any TargetMemory) throws {
+        self.sideTables = AddressSet(sideTables.map { UInt64($0) })
         self.index = index
         self.white = white
         self.memory = memory
@@ -132,7 +136,7 @@ final class Rescan: @unchecked Sendable {
         let block = index.block(holding: address)
         guard block >= 0, white[block] else { return }
         let source = index.block(holding: place)
-        if source >= 0, white[source] { return }
+        if source >= 0, white[source] || sideTables.contains(UInt64(source)) { return }
         findings.rescued.append(address)
     }
 

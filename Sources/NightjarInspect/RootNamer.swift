@@ -9,8 +9,7 @@ final class RootNamer {
         switch root.kind {
         case .globals:
             if let symbol = target.symbols?.global(at: place) { return "global \(symbol)" }
-            let file = target.map.region(at: place)?.path.split(separator: "/").last.map(String.init)
-            return "global of \(file ?? target.symbols?.file(at: place) ?? "the program")"
+            return "global of \(file(of: place) ?? "the program")"
         case .stack(let thread):
             let name = Threads.name(target.pid, thread: thread, target.procRoot)
             let function = function(below: place, from: root.start)
@@ -18,6 +17,17 @@ final class RootNamer {
         case .other:
             return "thread-local or mapped memory"
         }
+    }
+
+    /// The file whose data lies there. bss has no name of its own: it follows its file's data.
+    private func file(of place: UInt64) -> String? {
+        guard var position = target.map.regions.firstIndex(where: { $0.contains(place) }) else { return nil }
+        while position > 0, target.map.regions[position].path.isEmpty,
+            target.map.regions[position - 1].end == target.map.regions[position].start
+        {
+            position -= 1
+        }
+        return target.map.regions[position].path.split(separator: "/").last.map(String.init)
     }
 
     /// Whose frame holds a place on a stack: the return address next below it leads back into that function. A stale

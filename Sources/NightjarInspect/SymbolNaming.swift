@@ -1,7 +1,7 @@
 import NightjarSymbols
 
 /// Names code and data addresses of the target.
-public protocol SymbolNaming: AnyObject {
+protocol SymbolNaming: AnyObject {
     /// The function at `address`, short: `closure #1 in handle(_:)`; nil where no symbol covers it.
     func function(at address: UInt64) -> String?
     /// The same with its module, and the module on its own.

@@ -43,9 +43,9 @@ public final class Target {
     }
 
     /// A recorded image, or any other memory.
-    public init(
+    init(
         map: TargetMap, memory: any TargetMemory, pid: Int32 = 0, symbols: (any SymbolNaming)? = nil,
-        budget: Budget = Budget()
+        touched: (any TouchedPages)? = nil, budget: Budget = Budget()
     ) {
         self.pid = pid
         self.map = map
@@ -54,7 +54,7 @@ public final class Target {
         self.budget = budget
         procRoot = "/proc"
         metadata = SwiftMetadata(memory: memory, map: map)
-        touched = nil
+        self.touched = touched
         identity = nil
     }
 

@@ -5,34 +5,34 @@
 // The text is a parameter, so that recorded images and live processes are read the same way.
 
 /// One mapping of the target.
-public struct TargetRegion: Hashable, Sendable {
-    public var start: UInt64
-    public var end: UInt64
-    public var fileOffset: UInt64
-    public var readable: Bool
-    public var writable: Bool
-    public var executable: Bool
-    public var shared: Bool
+struct TargetRegion: Hashable, Sendable {
+    var start: UInt64
+    var end: UInt64
+    var fileOffset: UInt64
+    var readable: Bool
+    var writable: Bool
+    var executable: Bool
+    var shared: Bool
     /// Not backed by a file (inode 0).
-    public var anonymous: Bool
+    var anonymous: Bool
     /// A path, `[heap]`, `[stack]`, `[anon:…]` or empty; cut at 4,096 bytes.
-    public var path: String
+    var path: String
 
-    public var length: UInt64 { end - start }
-    public func contains(_ address: UInt64) -> Bool { address >= start && address < end }
+    var length: UInt64 { end - start }
+    func contains(_ address: UInt64) -> Bool { address >= start && address < end }
 }
 
 /// All mappings of the target, in the order of their addresses.
-public struct TargetMap: Hashable, Sendable {
+struct TargetMap: Hashable, Sendable {
     /// More mappings than vm.max_map_count usually allows; the rest is not looked at.
-    public static let limit = 131_072
+    static let limit = 131_072
 
-    public var regions: [TargetRegion]
+    var regions: [TargetRegion]
 
-    public init(regions: [TargetRegion]) { self.regions = regions }
+    init(regions: [TargetRegion]) { self.regions = regions }
 
     /// Parses the text of a maps file. Lines that are none are left out; empty text gives no regions.
-    public init(text: [UInt8]) {
+    init(text: [UInt8]) {
         regions = []
         var previousEnd: UInt64 = 0
         for line in text.split(separator: UInt8(ascii: "\n")) where regions.count < Self.limit {
@@ -43,7 +43,7 @@ public struct TargetMap: Hashable, Sendable {
     }
 
     /// The region that holds `address`; binary search.
-    public func region(at address: UInt64) -> TargetRegion? {
+    func region(at address: UInt64) -> TargetRegion? {
         var low = 0
         var high = regions.count
         while low < high {

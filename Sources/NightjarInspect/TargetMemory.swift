@@ -6,12 +6,12 @@ import CNightjarLinux
 import Glibc
 
 /// One piece of the target that is wanted: `length` bytes at `address` go to `destination`.
-public struct ReadRequest {
-    public var address: UInt64
-    public var length: Int
-    public var destination: UnsafeMutableRawPointer
+struct ReadRequest {
+    var address: UInt64
+    var length: Int
+    var destination: UnsafeMutableRawPointer
 
-    public init(address: UInt64, length: Int, destination: UnsafeMutableRawPointer) {
+    init(address: UInt64, length: Int, destination: UnsafeMutableRawPointer) {
         self.address = address
         self.length = length
         self.destination = destination
@@ -19,7 +19,7 @@ public struct ReadRequest {
 }
 
 /// Reads the memory of the process under examination. Reading never stops or changes it.
-public protocol TargetMemory: AnyObject {
+protocol TargetMemory: AnyObject {
     /// Copies from `address` on; answers how many leading bytes could be copied.
     func read(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int
     /// Copies many small pieces; a piece that cannot be read is filled with zeros.
@@ -45,18 +45,18 @@ extension TargetMemory {
 }
 
 /// A running process. Needs the right to trace it: same user (Yama permitting) or CAP_SYS_PTRACE.
-public final class LiveMemory: TargetMemory {
-    public let pid: Int32
-    public private(set) var bytesRead: UInt64 = 0
+final class LiveMemory: TargetMemory {
+    let pid: Int32
+    private(set) var bytesRead: UInt64 = 0
     /// The errno of the last read that failed.
     private(set) var lastError: Int32 = 0
     private static let piecesPerCall = 512
     private var local = [iovec](repeating: iovec(), count: piecesPerCall)
     private var remote = [iovec](repeating: iovec(), count: piecesPerCall)
 
-    public init(pid: Int32) { self.pid = pid }
+    init(pid: Int32) { self.pid = pid }
 
-    public func read(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    func read(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
         guard let base = buffer.baseAddress, buffer.count > 0, address < 1 << 56 else { return 0 }
         var done = 0
         while done < buffer.count {
@@ -74,7 +74,7 @@ public final class LiveMemory: TargetMemory {
         return done
     }
 
-    public func readScattered(_ requests: UnsafeBufferPointer<ReadRequest>) {
+    func readScattered(_ requests: UnsafeBufferPointer<ReadRequest>) {
         var next = 0
         while next < requests.count {
             next += readSome(requests, from: next)

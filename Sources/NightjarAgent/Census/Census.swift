@@ -51,6 +51,7 @@ public struct CensusType: Hashable, Sendable {
 
 /// What the censuses say of a suspect.
 public struct CensusEvidence: Hashable, Sendable {
+    /// What it comes to.
     public enum Verdict: String, Hashable, Sendable {
         /// Objects that are forgotten gather steadily, and something holds them: raise the alarm now.
         case leak
