@@ -14,3 +14,10 @@ swift format lint --strict -r Sources Tests Package.swift </dev/null
 step "build and unit tests"
 swift build --build-tests
 swift test --skip-build
+
+step "journald and full disks"
+# A filter that matches nothing passes too, so what ran is counted.
+journal_log=$(mktemp)
+trap 'rm -f "$journal_log"' EXIT
+Tests/System/journald-sandbox.sh swift test --skip-build --filter 'NightjarSinksTests.JournaldTests|NightjarHistoryTests.FullDiskTests' 2>&1 | tee "$journal_log"
+grep -E 'Test run with [1-9][0-9]* tests? .*passed' "$journal_log" >/dev/null
