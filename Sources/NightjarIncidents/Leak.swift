@@ -72,7 +72,7 @@ func monotonicSeconds() -> Double {
 
 let leak = Incident(
     name: "leak", story: "every request leaves a closure in a listener list", detector: "HeapGrowth",
-    limit: .seconds(180), mustSay: ["nightjar-inciden"]
+    limit: .seconds(180), mustSay: ["drill-leak"]
 ) { serve($0, forgetsToRemove: true) }
 
 let leakTwin = Incident(

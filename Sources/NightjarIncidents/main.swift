@@ -1,3 +1,4 @@
+import CNightjarLinux
 @preconcurrency import Glibc
 
 setvbuf(stdout, nil, _IOLBF, 0)
@@ -31,6 +32,9 @@ if name == "--list" {
 guard let incident = incidents.first(where: { $0.name == name }) else {
     fail("no incident '\(name)'; --list names them all")
 }
+// The name that the agent sees, and by which its settings for drills apply; and nobody outlives the drill.
+"drill-\(incident.name)".withCString { _ = nj_prctl(PR_SET_NAME, UInt(bitPattern: $0)) }
+_ = nj_prctl(PR_SET_PDEATHSIG, UInt(SIGTERM))
 do {
     try incident.run(Arguments(words: Array(words.dropFirst())))
 } catch {

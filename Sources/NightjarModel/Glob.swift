@@ -90,3 +90,13 @@ public struct Glob: Hashable, Sendable, CustomStringConvertible {
         return held != negated
     }
 }
+
+extension Glob {
+    /// `text` as a pattern that matches nothing but `text`.
+    public static func escaped(_ text: String) -> String {
+        text.reduce(into: "") { pattern, character in
+            if "*?[]\\".contains(character) { pattern.append("\\") }
+            pattern.append(character)
+        }
+    }
+}

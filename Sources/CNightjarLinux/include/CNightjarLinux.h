@@ -20,3 +20,6 @@
 #include "nj_child.h"
 #include "nj_memory.h"
 #include "nj_proc.h"
+
+/// prctl(2) with one argument; the call itself is variadic. Returns what it returns.
+int nj_prctl(int option, unsigned long argument);

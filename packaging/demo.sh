@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Nightjar in three minutes: builds it, starts the agent beside a sample service that leaks (and a healthy twin of it),
+# and shows the alert as it comes: on the terminal, in the journal, and with `nightjar`.
+#   packaging/demo.sh            everything
+#   packaging/demo.sh --quick    the leak alone
+# Installs what is missing (as root). Nothing is installed of Nightjar itself, and nothing is left behind.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+quick=no
+case ${1:-} in
+    "") ;;
+    --quick) quick=yes ;;
+    -h | --help) sed -n '2,6p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
+    *) echo "demo: unknown option '$1'; see --help" >&2; exit 2 ;;
+esac
+
+say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+
+if [ "${NIGHTJAR_DEMO_INSIDE:-}" != 1 ]; then
+    packaging/setup.sh build
+    say "building (a few minutes the first time)"
+    swift build -c release --product nightjard 2>&1 | tail -n 1
+    for product in nightjar nightjar-inspect nightjar-incident; do swift build -c release --product "$product" 2>&1 | tail -n 1; done
+    NIGHTJAR_BIN=$(swift build -c release --show-bin-path)
+    export NIGHTJAR_BIN NIGHTJAR_DEMO_INSIDE=1
+    if [ ! -S /run/systemd/journal/socket ] && [ "$(id -u)" -eq 0 ]; then
+        say "no journald runs here: starting a real one in a private mount namespace"
+        exec Tests/System/journald-sandbox.sh "$0" "$@"
+    fi
+fi
+
+work=$(mktemp -d)
+export PATH=$NIGHTJAR_BIN:$PATH
+export RUNTIME_DIRECTORY=$work/run STATE_DIRECTORY=$work/state LOGS_DIRECTORY=$work/logs
+mkdir -p "$RUNTIME_DIRECTORY" "$STATE_DIRECTORY" "$LOGS_DIRECTORY"
+socket=$RUNTIME_DIRECTORY/api.sock
+agent='' twin=''
+stop() {
+    [ -z "$twin" ] || kill "$twin" 2>/dev/null || true
+    [ -z "$agent" ] || { kill "$agent" 2>/dev/null || true; wait "$agent" 2>/dev/null || true; }
+    rm -rf "$work"
+}
+trap stop EXIT
+if [ -d packaging/catalog ] || [ -f packaging/nightjar.catalog ]; then
+    # Inside the private namespace the catalog may be installed; on a real system it is left alone.
+    if [ "${_NJ_IN_SANDBOX:-}" = 1 ]; then
+        cp packaging/nightjar.catalog /usr/lib/systemd/catalog/ && journalctl --update-catalog
+    fi
+fi
+
+say "starting the agent"
+printf '[HTTP]\nSocket=%s\n[Logs]\nPaths=\n' "$socket" >"$work/nightjar.conf"
+nightjard --config "$work/nightjar.conf" >"$work/agent.log" 2>&1 &
+agent=$!
+for _ in $(seq 100); do [ ! -S "$socket" ] || break; sleep 0.1; done
+if [ ! -S "$socket" ]; then cat "$work/agent.log" >&2; echo "demo: the agent did not start" >&2; exit 3; fi
+head -n 3 "$work/agent.log"
+echo
+echo "drills are looked at with shortened spans, by this built-in section; the rest is the live path:"
+nightjar config --file "$work/nightjar.conf" | sed -n '/^\[Process drill/,$p'
+
+say "a healthy service, which must stay quiet"
+nightjar-incident leak-twin --seconds 600 >/dev/null &
+twin=$!
+echo "nightjar-incident leak-twin (pid $twin)"
+
+drill() {
+    say "nightjar drill $1"
+    nightjar drill "$1" --socket "$socket"
+}
+drill leak
+
+say "the same in the journal: journalctl -x NIGHTJAR_DETECTOR=HeapGrowth"
+journalctl --sync 2>/dev/null || true
+journalctl -x -o short --no-pager -n 1 NIGHTJAR_DETECTOR=HeapGrowth NIGHTJAR_STATE=firing 2>/dev/null ||
+    echo "(no journal on this machine)"
+
+say "nightjar ps 'drill-*'"
+nightjar ps 'drill-*' --socket "$socket"
+
+if [ "$quick" = no ]; then
+    for name in $(nightjar drill --socket "$socket" | awk 'NR > 1 && NF > 3 && $2 != "(must" { print $1 }' | grep -vx leak); do
+        case " ${NIGHTJAR_DEMO_DRILLS:-stall debug-log} " in *" $name "*) drill "$name" ;; esac
+    done
+fi
+
+say "the healthy twin"
+if nightjar alerts --socket "$socket" --format json | grep -F '"drill-leak-twin"' >/dev/null; then
+    echo "raised an alert: that is a mistake of ours" >&2
+    exit 1
+fi
+echo "no alert about leak-twin, as it must be"
