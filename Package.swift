@@ -133,7 +133,10 @@ let package = Package(
         // One small real program an incident; `nightjar drill` starts them.
         .executableTarget(
             name: "nightjar-incident",
-            dependencies: ["NightjarProbe", "NightjarLogFile", "CNightjarLinux"],
+            dependencies: [
+                "NightjarProbe", "NightjarLogFile", "CNightjarLinux",
+                .product(name: "Logging", package: "swift-log", condition: agent),
+            ],
             path: "Sources/NightjarIncidents", swiftSettings: strict),
 
         // Tests: the same rooms again.

@@ -21,3 +21,6 @@ journal_log=$(mktemp)
 trap 'rm -f "$journal_log"' EXIT
 Tests/System/journald-sandbox.sh swift test --skip-build --filter 'NightjarSinksTests.JournaldTests|NightjarHistoryTests.FullDiskTests' 2>&1 | tee "$journal_log"
 grep -E 'Test run with [1-9][0-9]* tests? .*passed' "$journal_log" >/dev/null
+
+step "consumers: who embeds one product needs nothing else"
+Tests/Consumers/run.sh

@@ -40,4 +40,6 @@ let incidents: [Incident] = [
     taskLeak,
     timerLeak,
     healthyCache,
+    debugLog,
+    debugLogTamed,
 ]
