@@ -56,7 +56,10 @@ let package = Package(
         .executable(name: "nightjar-inspect", targets: ["nightjar-inspect"]),
     ]
         // Rooms that Tests/Benchmarks, a package of its own, measures from outside.
-        + ["NightjarModel", "NightjarSources", "NightjarDetectors", "NightjarWire", "NightjarInspect"].map {
+        + [
+            "NightjarModel", "NightjarSources", "NightjarDetectors", "NightjarAlerts", "NightjarHistory",
+            "NightjarWire", "NightjarInspect",
+        ].map {
             .library(name: $0, targets: [$0])
         },
     traits: [

@@ -58,12 +58,19 @@ extension AlertBook {
         guard var entry = entries[identity], entry.isFiring else { return }
         let silence = silences.first { $0.hides(entry.alert.finding, at: now) }
         let reason = silence?.id ?? inhibitor(of: entry, among: inhibitors)?.alert.identity.text
+        if reason == nil, entry.alert.mutedBy == nil, !entry.silenced, !hasNews(entry) { return }
         if reason != nil, entry.alert.mutedBy == nil { counters.muted += 1 }
         if entry.alert.mutedBy != reason { changed.insert(identity) }
         entry.alert.mutedBy = reason
         entry.silenced = silence != nil
         if reason == nil, let action = news(of: &entry) { actions.append(action) }
         entries[identity] = entry
+    }
+
+    /// The cheap answer to "is there anything to tell?", for the many rounds in which there is not.
+    private func hasNews(_ entry: AlertEntry) -> Bool {
+        !entry.announced || entry.alert.finding.severity > entry.toldSeverity
+            || !entry.toldVerdicts.contains(entry.alert.finding.verdict)
     }
 
     private mutating func news(of entry: inout AlertEntry) -> AlertAction? {

@@ -116,7 +116,7 @@ public struct AlertBook: Sendable {
     public mutating func tick(at now: Moment) -> [AlertAction] {
         silences.removeAll { !$0.lasts(at: now) }
         guard !entries.isEmpty else { return [] }
-        let order = entries.values.sorted { $0.serial < $1.serial }.map(\.alert.identity)
+        let order = entries.map { ($0.value.serial, $0.key) }.sorted { $0.0 < $1.0 }.map(\.1)
         for identity in order {
             dropSilentWitnesses(of: identity, at: now)
             advance(identity, at: now)

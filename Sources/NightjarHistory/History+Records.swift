@@ -110,6 +110,7 @@ extension History {
         write { $0.silences = silences }
     }
 
+    /// All silences that were last saved.
     public func silences() -> [Silence] {
         read { database, unsaved throws(DatabaseError) in
             if let silences = unsaved.silences { return silences }
@@ -129,6 +130,7 @@ extension History {
         write { unsaved in for life in lives { unsaved.lives[life.subject] = life.bytes } }
     }
 
+    /// All lives, by the identity of their subject.
     public func loadLives() -> [(subject: String, bytes: [UInt8])] {
         read { database, unsaved throws(DatabaseError) in
             var found = unsaved.lives
@@ -146,6 +148,7 @@ extension History {
         write { $0.meta[key] = value }
     }
 
+    /// A small fact, or nil where it was never set.
     public func get(_ key: String) -> String? {
         let found: String?? = read { database, unsaved throws(DatabaseError) in
             if let value = unsaved.meta[key] { return value }

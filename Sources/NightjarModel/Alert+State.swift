@@ -47,6 +47,7 @@ extension Severity {
 }
 
 extension Subject {
+    /// Appends the whole subject.
     public func encode(into out: inout StateWriter) {
         out.write(UInt8(Kind.allCases.firstIndex(of: kind) ?? 0))
         out.write(name)
@@ -65,6 +66,7 @@ extension Subject {
 }
 
 extension StateWriter {
+    /// Pid and start time.
     public mutating func write(_ key: ProcessKey) {
         write(UInt32(bitPattern: key.pid))
         write(Int64(bitPattern: key.startTime))
@@ -72,6 +74,7 @@ extension StateWriter {
 }
 
 extension StateReader {
+    /// Pid and start time.
     public mutating func processKey() throws(StateDamaged) -> ProcessKey {
         let pid = Int32(bitPattern: try uint32())
         return ProcessKey(pid: pid, startTime: UInt64(bitPattern: try int64()))
@@ -82,6 +85,7 @@ extension Finding {
     /// Lines and fields read back of one finding at most; whoever writes them keeps far below.
     private static let itemLimit = 4096
 
+    /// Appends the whole finding.
     public func encode(into out: inout StateWriter) {
         out.write(detector)
         subject.encode(into: &out)

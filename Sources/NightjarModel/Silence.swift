@@ -93,6 +93,7 @@ extension AlertIdentity {
 extension Silence {
     private static let version: UInt8 = 1
 
+    /// Appends the whole silence.
     public func encode(into out: inout StateWriter) {
         out.write(Self.version)
         for text in [id, detector.pattern, subject.pattern, unit.pattern, reason, by] { out.write(text) }

@@ -12,32 +12,40 @@ public struct StateWriter: Sendable {
     public init() {}
 
     /// Appends the value's bytes.
+    /// One byte.
     public mutating func write(_ value: UInt8) { bytes.append(value) }
 
+    /// Eight bytes.
     public mutating func write(_ value: Int64) {
         withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
     }
 
+    /// Four bytes.
     public mutating func write(_ value: UInt32) {
         withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
     }
 
+    /// Its bit pattern.
     public mutating func write(_ value: Double) { write(Int64(bitPattern: value.bitPattern)) }
 
+    /// Its length, then its UTF-8.
     public mutating func write(_ value: String) {
         write(UInt32(value.utf8.count))
         bytes.append(contentsOf: value.utf8)
     }
 
+    /// As nanoseconds, and as bytes.
     public mutating func write(_ value: Moment) { write(value.nanoseconds) }
     public mutating func write(_ value: Bytes) { write(value.count) }
     public mutating func write(_ value: Duration) { write(value.nanosecondCount) }
 
+    /// A byte that says whether there is one, then the value.
     public mutating func writeOptional<T>(_ value: T?, _ body: (inout StateWriter, T) -> Void) {
         write(UInt8(value == nil ? 0 : 1))
         if let value { body(&self, value) }
     }
 
+    /// How many there are, then each.
     public mutating func writeList<T>(_ values: [T], _ body: (inout StateWriter, T) -> Void) {
         write(UInt32(values.count))
         for value in values { body(&self, value) }
@@ -58,18 +66,21 @@ public struct StateReader: Sendable {
 
     public var isAtEnd: Bool { position == bytes.count }
 
+    /// One byte.
     public mutating func byte() throws(StateDamaged) -> UInt8 {
         guard position < bytes.count else { throw StateDamaged() }
         position += 1
         return bytes[position - 1]
     }
 
+    /// Numbers and times, as the writer wrote them.
     public mutating func int64() throws(StateDamaged) -> Int64 { Int64(littleEndian: try load(Int64.self)) }
     public mutating func uint32() throws(StateDamaged) -> UInt32 { UInt32(littleEndian: try load(UInt32.self)) }
     public mutating func double() throws(StateDamaged) -> Double { Double(bitPattern: UInt64(bitPattern: try int64())) }
     public mutating func moment() throws(StateDamaged) -> Moment { Moment(nanoseconds: try int64()) }
     public mutating func duration() throws(StateDamaged) -> Duration { .nanoseconds(try int64()) }
 
+    /// A text; what is not UTF-8 in it is repaired.
     public mutating func string() throws(StateDamaged) -> String {
         let length = Int(try uint32())
         guard length <= bytes.count - position else { throw StateDamaged() }
@@ -77,6 +88,7 @@ public struct StateReader: Sendable {
         return String(decoding: bytes[(position - length)..<position], as: UTF8.self)
     }
 
+    /// A value that may be missing.
     public mutating func optional<T>(
         _ body: (inout StateReader) throws(StateDamaged) -> T
     ) throws(StateDamaged) -> T? {

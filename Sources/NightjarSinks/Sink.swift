@@ -20,6 +20,7 @@ public protocol Sink: AnyObject, Sendable {
 }
 
 extension Sink {
+    /// Most sinks have nothing to do between messages.
     public func tick(at now: Moment) {}
 }
 

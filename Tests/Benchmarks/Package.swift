@@ -36,6 +36,8 @@ let package = Package(
         benchmark("ForkStorm", [room("NightjarModel"), room("NightjarSources")]),
         benchmark("Crowd", [room("NightjarModel"), room("NightjarSources")]),
         benchmark("AgentMemory", []),
+        benchmark("AlertCost", [room("NightjarModel"), room("NightjarAlerts")]),
+        benchmark("HistoryWeight", [room("NightjarModel"), room("NightjarHistory")]),
 
         // spdlog by its headers, where Debian's libspdlog-dev is installed.
         .target(name: "CSpdlog"),

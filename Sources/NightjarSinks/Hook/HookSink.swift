@@ -46,6 +46,7 @@ public final class HookSink: Sink {
         runner = ChildRunner(name: "nj-hook", atOnce: settings.atOnce, queue: settings.queue)
     }
 
+    /// Hands the news to the worker that speaks to the command.
     public func deliver(_ action: AlertAction, at now: Moment) -> Delivery {
         guard action.alert.worst >= settings.severity else { return .notWanted }
         let job = Job(
@@ -60,6 +61,7 @@ public final class HookSink: Sink {
         return .queued
     }
 
+    /// A test message to the command, and what came of it.
     public func prove(at now: Moment) -> Proof {
         let job = Job(
             arguments: settings.command + ["test", "Nightjar", "test"],
@@ -76,6 +78,7 @@ public final class HookSink: Sink {
         return counters
     }
 
+    /// Sends what waits, at most `limit`, and takes nothing more.
     public func finish(within limit: Duration) {
         let waiting = runner.waiting
         if !runner.finish(within: limit) { state.withLock { $0.overflowed += Int64(waiting) } }

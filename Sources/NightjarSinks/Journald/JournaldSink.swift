@@ -41,6 +41,7 @@ public final class JournaldSink: Sink {
         state = Mutex(State(rate: RateLimit(perMinute, per: .minutes(1))))
     }
 
+    /// Hands the news to the worker that speaks to journald.
     public func deliver(_ action: AlertAction, at now: Moment) -> Delivery {
         guard action.alert.worst >= severity else { return .notWanted }
         let isAdmitted = state.withLock { state in
@@ -53,6 +54,7 @@ public final class JournaldSink: Sink {
         return enqueue(JournalEntry(action, messageID: id, identifier: identifier), at: now)
     }
 
+    /// Says what was held back once there is room, and tries again what could not be sent.
     public func tick(at now: Moment) {
         let (refused, hasWaiting) = state.withLock { ($0.rate.takeRefused(at: now), !$0.ring.isEmpty) }
         if refused > 0 { _ = enqueue(heldBack(refused), at: now) }
@@ -75,6 +77,7 @@ public final class JournaldSink: Sink {
         return .queued
     }
 
+    /// A test message to journald, and what came of it.
     public func prove(at now: Moment) -> Proof {
         let entry = JournalEntry(
             message: "test message of nightjar doctor --send-test", messageID: JournalEntry.testID, priority: 6,
@@ -91,6 +94,7 @@ public final class JournaldSink: Sink {
         }
     }
 
+    /// Sends what waits, at most `limit`, and takes nothing more.
     public func finish(within limit: Duration) {
         _ = worker.submit { [self] in flush() }
         _ = worker.finish(within: limit)

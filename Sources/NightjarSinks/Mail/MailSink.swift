@@ -50,6 +50,7 @@ public final class MailSink: Sink {
         state = Mutex(State(rate: RateLimit(settings.perHour, per: .hours(1))))
     }
 
+    /// Hands the news to the worker that speaks to sendmail.
     public func deliver(_ action: AlertAction, at now: Moment) -> Delivery {
         guard action.alert.worst >= settings.severity else { return .notWanted }
         let held: Int64? = state.withLock { state in
@@ -62,6 +63,7 @@ public final class MailSink: Sink {
         return submit(message(action, heldBack: held, at: now))
     }
 
+    /// Says what was held back once there is room, and tries again what could not be sent.
     public func tick(at now: Moment) {
         let refused = state.withLock { state in
             let refused = state.rate.takeRefused(at: now)
@@ -72,6 +74,7 @@ public final class MailSink: Sink {
         _ = submit(heldBackMessage(refused, at: now))
     }
 
+    /// A test message to sendmail, and what came of it.
     public func prove(at now: Moment) -> Proof {
         let refused = ([settings.from] + settings.to).filter { !MailMessage.isAddress($0) }
         guard refused.isEmpty, !settings.to.isEmpty else {
@@ -95,6 +98,7 @@ public final class MailSink: Sink {
         return counters
     }
 
+    /// Sends what waits, at most `limit`, and takes nothing more.
     public func finish(within limit: Duration) {
         let waiting = runner.waiting
         if !runner.finish(within: limit) { state.withLock { $0.counters.overflowed += Int64(waiting) } }

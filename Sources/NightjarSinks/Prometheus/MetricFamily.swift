@@ -15,6 +15,7 @@ public struct MetricFamily: Hashable, Sendable {
         }
     }
 
+    /// One label of a series; its value may be any text.
     public struct Label: Hashable, Sendable {
         public var name: String
         public var value: String

@@ -153,6 +153,7 @@ extension MetricFamily {
 }
 
 extension MetricsPage {
+    /// The agent itself: about 15 series.
     public mutating func add(_ own: OwnHealth) {
         for family in own.families where !family.series.isEmpty { add(family) }
     }
@@ -253,6 +254,7 @@ extension MetricsPage {
         }
     }
 
+    /// The host as a whole: about 14 series.
     public mutating func add(_ host: HostSample, processes: Int? = nil) {
         add(MetricFamily("nightjar_host_memory_total_bytes", .gauge, help: "Memory of the host.", host.memoryTotal))
         add(

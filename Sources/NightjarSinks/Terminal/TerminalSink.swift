@@ -21,6 +21,7 @@ public final class TerminalSink: Sink {
         self.severity = severity
     }
 
+    /// Hands the news to the worker that speaks to the terminal.
     public func deliver(_ action: AlertAction, at now: Moment) -> Delivery {
         guard action.alert.worst >= severity else { return .notWanted }
         let isQueued = worker.submit { [self] in
@@ -42,6 +43,7 @@ public final class TerminalSink: Sink {
         return .queued
     }
 
+    /// A test message to the terminal, and what came of it.
     public func prove(at now: Moment) -> Proof {
         if let error = write("nightjar: test message\n") { return .failed("terminal: \(error.detail)") }
         return .proved("the terminal took a test message")
@@ -53,6 +55,7 @@ public final class TerminalSink: Sink {
         return counters
     }
 
+    /// Sends what waits, at most `limit`, and takes nothing more.
     public func finish(within limit: Duration) {
         let waiting = worker.waiting
         if !worker.finish(within: limit) { state.withLock { $0.overflowed += Int64(waiting) } }
