@@ -98,7 +98,8 @@ final class Lane: @unchecked Sendable {
         let from = raw.pointee.back_done
         let bytes = UnsafeRawBufferPointer(start: raw.pointee.back + from, count: count)
         let lines = newlines(bytes)
-        let copies = passedCopies(upTo: from + lastLineEnd(bytes))
+        // A copy counts with the end of its line, as every line does.
+        let copies = lines > 0 ? passedCopies(upTo: from + lastLineEnd(bytes)) : 0
         nj_log_lane_lock(raw)
         raw.pointee.back_done = from + count
         raw.pointee.writing = 0
@@ -149,6 +150,9 @@ final class Lane: @unchecked Sendable {
         }
         return lines
     }
+
+    /// Where both buffers lie, one behind the other.
+    var memory: UnsafeMutableRawPointer { UnsafeMutableRawPointer(min(raw.pointee.front, raw.pointee.back)) }
 
     /// Gives the pages of both buffers back to the system. Only while empty.
     func releasePages() {

@@ -76,7 +76,7 @@ final class NoticeTeller: Sendable {
     }
 
     // journald's native protocol: one datagram of KEY=value lines.
-    private func toJournal(_ notice: LogNotice) -> Bool {
+    func toJournal(_ notice: LogNotice) -> Bool {
         let path = notice.path.replacing("\n", with: " ")
         let text = notice.text.replacing("\n", with: " ")
         let entry = Array(

@@ -42,7 +42,7 @@ final class Sampler: Sendable {
         switch rule {
         case .all: .all
         case .firstThenEvery(let first, let every):
-            every <= 1 ? .all : .firstThenEvery(first: max(0, first), every: min(every, 1 << 30))
+            every <= 1 ? .all : .firstThenEvery(first: min(max(0, first), 1 << 30), every: min(every, 1 << 30))
         case .random(let oneIn): oneIn <= 1 ? .all : .random(oneIn: min(oneIn, 1 << 30))
         }
     }
