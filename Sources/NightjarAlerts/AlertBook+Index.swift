@@ -36,7 +36,8 @@ extension AlertBook {
             .map { ($0.line.detector, $0.line.subject) }
     }
 
-    /// Alerts that changed since the last call, for the history; ended ones first.
+    /// Alerts that changed since the last call, for the history; ended ones first. Newer figures alone count every five
+    /// minutes, so that an open alert does not write to disk each round.
     public mutating func takeChanged() -> [Alert] {
         let open = changed.compactMap { entries[$0] }.sorted { $0.serial < $1.serial }.map(\.alert)
         defer {

@@ -162,6 +162,11 @@ extension AlertBook {
 }
 
 extension Finding {
+    /// Whether it says something else, not only newer figures.
+    func isNews(after other: Finding) -> Bool {
+        severity != other.severity || verdict != other.verdict || subject != other.subject
+    }
+
     /// Lines and bytes that one finding may bring: a screen, and a journal entry.
     var bounded: Finding {
         var finding = self

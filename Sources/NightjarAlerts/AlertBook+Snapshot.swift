@@ -155,6 +155,7 @@ extension AlertEntry {
         heardAt = try reader.moment()
         undecidedAt = try reader.optional { (r) throws(StateDamaged) in try r.moment() }
         quietSince = try reader.optional { (r) throws(StateDamaged) in try r.moment() }
+        keptAt = confirmedAt
         announced = try reader.byte() == 1
         guard let told = Severity(rawValue: Int(try reader.byte())) else { throw StateDamaged() }
         toldSeverity = told

@@ -159,7 +159,8 @@ extension AlertBook {
             AlertEntry(
                 alert: alert, serial: nextSerial, line: line, witnesses: [], lead: witness,
                 episode: episode,
-                pendingSince: now, confirmedAt: now, heardAt: now, toldSeverity: finding.severity))
+                pendingSince: now, confirmedAt: now, heardAt: now, keptAt: now, toldSeverity: finding.severity))
+        changed.insert(identity)
         nextSerial += 1
     }
 
@@ -170,6 +171,7 @@ extension AlertBook {
         guard var entry = entries[identity] else { return }
         let leadIsGone = entry.position(of: entry.lead) == nil
         if leadIsGone || witness == entry.lead || finding.severity > entry.alert.finding.severity {
+            if finding.isNews(after: entry.alert.finding) { changed.insert(identity) }
             entry.alert.finding = finding
             entry.lead = witness
         }
@@ -181,9 +183,13 @@ extension AlertBook {
         entry.undecidedAt = nil
         applyOverrides(to: &entry.alert)
         addWitness(witness, to: &entry, at: now)
+        if now - entry.keptAt >= Self.figuresKeptEvery { changed.insert(identity) }
+        if changed.contains(identity) { entry.keptAt = now }
         entries[identity] = entry
-        changed.insert(identity)
     }
+
+    /// New figures of an alert are no reason to write to disk each round.
+    private static var figuresKeptEvery: Duration { .minutes(5) }
 
     private mutating func quiet(
         _ line: Line, witness: ProcessKey?, except confirmed: AlertIdentity? = nil, at now: Moment

@@ -44,6 +44,9 @@ struct AlertEntry: Hashable, Sendable {
     /// Since when nobody confirms and somebody says quiet.
     var quietSince: Moment?
 
+    /// When its figures last went to the history; not a decision, so not in the snapshot.
+    var keptAt: Moment
+
     var announced = false
     var silenced = false
     /// What was told, so that only worse or different news is told again.

@@ -134,6 +134,26 @@ import Testing
         #expect(night.told.count { $0.hasPrefix("resolve") } == 4)
     }
 
+    @Test func `what is kept is what changed, and newer figures every five minutes`() {
+        var night = Night()
+        night.found()
+        night.tick()
+        let first = night.book.takeChanged()
+        #expect(first.map(\.state) == [.firing])
+        var kept = 0
+        night.pass(.minutes(20)) {
+            $0.found()
+            kept += $0.book.takeChanged().count
+        }
+        #expect(kept == 4)
+        night.found(severity: .critical)
+        let worse = night.book.takeChanged()
+        #expect(worse.map(\.worst) == [.critical])
+        night.pass(.minutes(3)) { $0.quiet() }
+        let last = (1...2).map { _ in night.book.takeChanged().map(\.state) }
+        #expect(last == [[.resolved], []])
+    }
+
     @Test func `a finding that brings a novel is cut to a screen`() throws {
         var night = Night()
         let long = String(repeating: "é", count: 10_000)

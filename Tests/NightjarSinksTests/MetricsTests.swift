@@ -187,4 +187,19 @@ import Testing
     func `who asks for OpenMetrics gets it`(accept: String?, open: Bool) {
         #expect(MetricsFormat.negotiate(accept: accept) == (open ? .openMetrics : .prometheus))
     }
+
+    @Test func `no header breaks the choice of format`() {
+        var random = SplitMix(seed: 31)
+        let parts = [
+            "application/openmetrics-text", "text/plain", ";", ",", "q=", "q=nan", "q=-1", "version=1.0.0", " ", "=",
+            "\u{0}", "é", "*/*",
+        ]
+        for _ in 0..<5000 {
+            let header = (0..<Int.random(in: 0...12, using: &random)).map { _ in
+                parts[Int.random(in: 0..<parts.count, using: &random)]
+            }
+            let format = MetricsFormat.negotiate(accept: header.joined())
+            if format == .openMetrics { #expect(header.joined().contains("openmetrics")) }
+        }
+    }
 }
