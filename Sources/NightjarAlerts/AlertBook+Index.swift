@@ -82,12 +82,18 @@ extension AlertBook {
         if let witness { release(witness) }
     }
 
-    /// A life that vanished while nobody looked is never heard of again, and must not hold its alert open.
-    mutating func dropSilentWitnesses(of identity: AlertIdentity, at now: Moment) {
+    /// The round's end: who said quiet stops confirming, and so does a life that vanished while nobody looked and is never
+    /// heard of again. A pending alert that nobody confirms is forgotten.
+    mutating func hearWitnesses(of identity: AlertIdentity, at now: Moment) {
+        guard let entry = entries[identity] else { return }
         let grace = rules.rule(of: identity.detector).grace
-        for witness in entries[identity]?.witnesses ?? [] where now - witness.seenAt > grace {
+        for witness in entry.witnesses where !witness.confirms(at: now, grace: grace) {
             removeWitness(witness.key, from: identity)
         }
+        guard entries[identity]?.witnesses.isEmpty == true else { return }
+        guard entry.isFiring else { return remove(identity) }
+        guard let heard = entry.quietHeardAt, heard > entry.confirmedAt else { return }
+        entries[identity]?.quietSince = entry.quietSince ?? heard
     }
 
     private mutating func release(_ witness: ProcessKey) {

@@ -117,7 +117,10 @@ extension AlertEntry {
         entry.heardAt = heardAt + blind
         entry.undecidedAt = undecidedAt.map { $0 + blind }
         entry.quietSince = quietSince.map { $0 + blind }
-        entry.witnesses = witnesses.map { Witness(key: $0.key, seenAt: $0.seenAt + blind) }
+        entry.quietHeardAt = quietHeardAt.map { $0 + blind }
+        entry.witnesses = witnesses.map {
+            Witness(key: $0.key, seenAt: $0.seenAt + blind, quietAt: $0.quietAt.map { $0 + blind })
+        }
         return entry
     }
 
@@ -129,11 +132,12 @@ extension AlertEntry {
         out.writeList(witnesses) {
             $0.writeOptional($1.key) { $0.write($1) }
             $0.write($1.seenAt)
+            $0.writeOptional($1.quietAt) { $0.write($1) }
         }
         out.writeOptional(lead) { $0.write($1) }
         out.write(episode)
         for moment in [pendingSince, confirmedAt, heardAt] { out.write(moment) }
-        for moment in [undecidedAt, quietSince] { out.writeOptional(moment) { $0.write($1) } }
+        for moment in [undecidedAt, quietHeardAt, quietSince] { out.writeOptional(moment) { $0.write($1) } }
         out.write(UInt8(announced ? 1 : 0))
         out.write(UInt8(toldSeverity.rawValue))
         out.writeList(toldVerdicts) { $0.write($1) }
@@ -146,7 +150,9 @@ extension AlertEntry {
         line = Line(detector, try Subject(from: &reader))
         witnesses = try reader.list(limit: 1024) { (r) throws(StateDamaged) in
             let key = try r.optional { (r) throws(StateDamaged) in try r.processKey() }
-            return Witness(key: key, seenAt: try r.moment())
+            let seenAt = try r.moment()
+            let quietAt = try r.optional { (r) throws(StateDamaged) in try r.moment() }
+            return Witness(key: key, seenAt: seenAt, quietAt: quietAt)
         }
         lead = try reader.optional { (r) throws(StateDamaged) in try r.processKey() }
         episode = try reader.int64()
@@ -154,6 +160,7 @@ extension AlertEntry {
         confirmedAt = try reader.moment()
         heardAt = try reader.moment()
         undecidedAt = try reader.optional { (r) throws(StateDamaged) in try r.moment() }
+        quietHeardAt = try reader.optional { (r) throws(StateDamaged) in try r.moment() }
         quietSince = try reader.optional { (r) throws(StateDamaged) in try r.moment() }
         keptAt = confirmedAt
         announced = try reader.byte() == 1

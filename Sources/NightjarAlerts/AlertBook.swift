@@ -8,7 +8,8 @@
 //                                    ◀── found again within flapWindow: next episode, flaps + 1, quiet doubled ─┘
 //
 // Identity is detector + subject + cause without pids, so several workers and all lives of one service share an alert.
-// The book therefore remembers *who* confirms (witnesses). One worker's "quiet" never ends what another one confirms.
+// The book therefore remembers *who* confirms (witnesses). One worker's "quiet" never ends what another one confirms,
+// and what is said in one round is weighed at its end: found beside quiet is found, whichever came first.
 // When the last witness ends with its process, the alert waits: the next life may confirm it, "too early" keeps it open
 // for a while, "quiet" ends it, and where no next life comes the grace does.
 //
@@ -105,6 +106,7 @@ public struct AlertBook: Sendable {
             guard entries[identity]?.witnesses.isEmpty == true else { continue }
             if entry.isFiring {
                 entries[identity]?.heardAt = now
+                entries[identity]?.quietHeardAt = nil
                 entries[identity]?.quietSince = nil
             } else {
                 remove(identity)
@@ -118,7 +120,7 @@ public struct AlertBook: Sendable {
         guard !entries.isEmpty else { return [] }
         let order = entries.map { ($0.value.serial, $0.key) }.sorted { $0.0 < $1.0 }.map(\.1)
         for identity in order {
-            dropSilentWitnesses(of: identity, at: now)
+            hearWitnesses(of: identity, at: now)
             advance(identity, at: now)
         }
         var actions = order.compactMap { endIfOver($0, at: now) }
@@ -194,21 +196,12 @@ extension AlertBook {
     private mutating func quiet(
         _ line: Line, witness: ProcessKey?, except confirmed: AlertIdentity? = nil, at now: Moment
     ) {
-        guard let identities = lines[line] else { return }
-        for identity in identities where identity != confirmed {
-            removeWitness(witness, from: identity)
+        for identity in lines[line] ?? [] where identity != confirmed {
             guard var entry = entries[identity] else { continue }
             entry.heardAt = now
-            guard entry.witnesses.isEmpty else {
-                entries[identity] = entry
-                continue
-            }
-            if entry.isFiring {
-                entry.quietSince = entry.quietSince ?? now
-                entries[identity] = entry
-            } else {
-                remove(identity)
-            }
+            entry.quietHeardAt = now
+            if let position = entry.position(of: witness) { entry.witnesses[position].quietAt = now }
+            entries[identity] = entry
         }
     }
 

@@ -16,6 +16,12 @@ struct Line: Hashable, Sendable {
 struct Witness: Hashable, Sendable {
     var key: ProcessKey?
     var seenAt: Moment
+    /// When it last said "quiet"; it stops confirming at the round's end if that was after it was last found.
+    var quietAt: Moment?
+
+    func confirms(at now: Moment, grace: Duration) -> Bool {
+        now - seenAt <= grace && (quietAt.map { $0 <= seenAt } ?? true)
+    }
 
     /// Stands for the lives beyond the limit. None of them can be told to be quiet, so it goes when all of them are.
     static let crowd = ProcessKey(pid: -1, startTime: 0)
@@ -41,6 +47,8 @@ struct AlertEntry: Hashable, Sendable {
     var heardAt: Moment
     /// A life of the line said "too early" after the last witness was gone.
     var undecidedAt: Moment?
+    /// Somebody of the line said quiet.
+    var quietHeardAt: Moment?
     /// Since when nobody confirms and somebody says quiet.
     var quietSince: Moment?
 

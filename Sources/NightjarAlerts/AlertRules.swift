@@ -27,12 +27,13 @@ public struct DetectorRule: Hashable, Sendable {
         self.patience = patience
     }
 
-    /// All spans times `factor`: demo settings shorten the horizons of detectors and alerts alike.
+    /// All spans times `factor`: demo settings shorten the horizons of detectors and alerts alike. The grace stays above
+    /// the minute in which detectors say again what they found.
     public func scaled(by factor: Double) -> DetectorRule {
         func scale(_ span: Duration) -> Duration { .seconds(span.inSeconds * factor) }
         return DetectorRule(
             holdFor: scale(holdFor), clearFor: scale(clearFor), coolDown: scale(coolDown),
-            flapWindow: scale(flapWindow), grace: scale(grace), patience: scale(patience))
+            flapWindow: scale(flapWindow), grace: max(scale(grace), min(grace, .minutes(3))), patience: scale(patience))
     }
 
     /// The quiet that an alert with this many flaps must show: doubled with each, at most 32 times, never above an hour

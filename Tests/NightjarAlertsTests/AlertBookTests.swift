@@ -255,6 +255,23 @@ import Testing
         #expect(night.told.last == "resolve DiskFill dump")
     }
 
+    @Test func `two things that one detector finds of one subject in each round are two alerts, beside its quiet too`()
+    {
+        var night = Night(hold: .minutes(1))
+        let mount = Subject(.mount, name: "/data")
+        night.pass(.minutes(20)) {
+            $0.found("DiskFill", "loader", pid: 1, cause: "fills", about: mount)
+            $0.found("DiskFill", "loader", pid: 1, cause: "does not answer", about: mount)
+        }
+        #expect(night.told == ["open DiskFill loader", "open DiskFill loader"])
+        night.pass(.minutes(20)) {
+            $0.quiet("DiskFill", about: mount)
+            $0.found("DiskFill", "loader", pid: 1, cause: "does not answer", about: mount)
+        }
+        #expect(night.told.count == 3)
+        #expect(night.book.open.map(\.finding.cause) == ["does not answer"])
+    }
+
     @Test func `more lives than it remembers still hold it open`() {
         var night = Night()
         night.pass(.hours(1)) { night in
