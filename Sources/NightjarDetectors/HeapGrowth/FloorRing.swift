@@ -54,10 +54,19 @@ struct FloorRing: Hashable, Sendable {
     /// 2.7 h: the widest bucket (11 doublings).
     static let mostDoublings: UInt8 = 11
 
+    /// What it spans at most, in seconds: 28 days.
+    static let longest = Double(capacity) * firstWidth * 2048
+
     private(set) var dense: [FloorBucket] = []
     private(set) var tail = FloorBucket(low: LogLevel(code: 0), high: LogLevel(code: 0))
     private(set) var tailCount: UInt16 = 0
     private(set) var doublings: UInt8 = 0
+
+    init() {}
+
+    init(dense: [FloorBucket], tail: FloorBucket, tailCount: UInt16, doublings: UInt8) {
+        (self.dense, self.tail, self.tailCount, self.doublings) = (dense, tail, tailCount, doublings)
+    }
 
     var count: Int { dense.count + Int(tailCount) }
 

@@ -20,13 +20,19 @@ extension HeapGrowth {
             self.heapLimit = heapLimit
         }
 
+        /// From the configuration.
+        public init(_ values: SettingValues, heapLimit: Bytes? = nil) {
+            self.init(
+                horizon: values.duration("Horizon"), minimumRise: values.share("MinimumRise"), heapLimit: heapLimit)
+        }
+
         /// Seconds of the host in one second of the detector's clock, in which the horizon is always 112 h.
-        @usableFromInline var scale: Double { max(horizon.inSeconds, 1) / Ages.late }
+        var scale: Double { max(horizon.inSeconds, 1) / Ages.late }
     }
 
     /// The spans of the detector's own clock, in seconds.
     enum Ages {
-        @usableFromInline static let late = 112.0 * 3600
+        static let late = 112.0 * 3600
         static let early = 72.0 * 3600
         static let notice = 36.0 * 3600
         /// With an earlier life that grew until it was killed.

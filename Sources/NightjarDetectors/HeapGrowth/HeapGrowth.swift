@@ -69,7 +69,8 @@ public struct HeapGrowth: Hashable, Sendable {
     @discardableResult
     public mutating func step(_ sample: HeapSample, _ settings: Settings = Settings()) -> Stage {
         if ring.count == 0, low == .infinity { first = sample.time }
-        let age = age(at: sample.time, settings)
+        var age = age(at: sample.time, settings)
+        if age - ring.width * Double(ring.count) > FloorRing.longest { age = beginAnew(at: sample.time) }
         if age >= ring.width * Double(ring.count + 1) {
             let doublings = ring.doublings
             close(until: age)
@@ -87,6 +88,13 @@ public struct HeapGrowth: Hashable, Sendable {
     /// Seconds since the first reading, in the detector's clock.
     func age(at time: Moment, _ settings: Settings) -> Double {
         max(0, Double(time.nanoseconds &- first.nanoseconds)) / (1e9 * settings.scale)
+    }
+
+    /// After a silence longer than the ring: nothing that it holds is evidence any more.
+    private mutating func beginAnew(at time: Moment) -> Double {
+        self = HeapGrowth(prior: prior)
+        first = time
+        return 0
     }
 
     private mutating func close(until age: Double) {

@@ -64,6 +64,8 @@ public struct UnitLives: Hashable, Sendable {
 
     public init() {}
 
+    init(lives: [Life]) { self.lives = lives }
+
     /// Adds the newest; the oldest beyond eight falls out. Lives of less than an hour (of the detector's clock) are
     /// left out, unless they were killed for memory.
     public mutating func append(_ life: Life, _ settings: HeapGrowth.Settings = HeapGrowth.Settings()) {
