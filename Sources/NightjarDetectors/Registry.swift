@@ -4,6 +4,8 @@ public import NightjarModel
 public enum DetectorRegistry {
     /// In the order of `detectors` in Package.swift, which is the order of tables.
     public static let all: [DetectorCard] = [
+        HeapGrowth.card,
+        MemoryExhaustion.card,
         OutOfMemoryKill.card,
         DescriptorLeak.card,
         ThreadLeak.card,

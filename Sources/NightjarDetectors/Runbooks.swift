@@ -2,6 +2,109 @@
 // String literals, because the same text as an embedded resource costs seconds of compile time.
 
 enum Runbooks {
+    static let heapGrowth = #"""
+        # HeapGrowth
+
+        ## Meaning
+
+        The process holds more and more memory that it never gives back. Nightjar looks at the floor of its anonymous memory
+        (with swap, without files and shared memory): the smallest reading of each stretch of time, over the last half and the
+        last four fifths of its life. Peaks, garbage and busy days do not lift the floor; a leak lifts it in every stretch.
+
+        - `growing` (notice): a day and a half of it. One in six of these is a cache that will be full soon.
+        - `leak` (warning): three days without any sign of slowing, or four and a half days in any case; or half a day to a day
+          where earlier lives of the same unit grew until they were killed.
+
+        The verdict says what kind it is, as far as numbers tell: `leak`, `growth`, `cache filling` (it slows down),
+        `fragmentation` (the probe says that the allocator's memory in use does not grow), `thread stacks` (threads pile up).
+
+        It stays open until the floor is level for a day, or half of the rise was given back.
+
+        ## Impact
+
+        At the limit of its unit or of the host the kernel kills a process: this one, or a neighbour. Before that the page cache
+        shrinks and everything that reads files gets slower; with swap, everything gets slower. The sentence says when, where a
+        limit is known.
+
+        ## Diagnosis
+
+        How fast, since when, how far:
+
+            nightjar show ID
+            nightjar top --at -3d
+
+        What grows? In a Swift process, instrumented or not:
+
+            nightjar heap PID --diff 60s
+            nightjar why PID TYPE
+
+        In others ask the runtime: `jcmd PID GC.class_histogram`, `py-spy dump` and tracemalloc, `node --inspect` heap snapshots,
+        `jeprof` or `heaptrack` for C and C++. Compare the begin of the rise with your deploys.
+
+        - The rise follows the load: something is kept for each request (listeners, sessions, metrics labelled by user).
+        - It rises at night as well: a timer, a cache without end, a log buffer.
+        - `thread stacks`: `ls /proc/PID/task | wc -l`; threads that are started and never joined.
+
+        ## Mitigation
+
+        - To gain time: restart the unit when it is quiet, `sudo systemctl restart UNIT`. Nightjar remembers the life that ended,
+          and says `leak` sooner if the next one grows as well.
+        - So that it takes nobody along: `MemoryMax=` for the unit, with `Restart=on-failure`.
+        - It is a cache with a known size: say so, and growth below it is quiet.
+
+              [Unit redis.service]
+              HeapLimit=4G
+
+        - It is no leak at all: `nightjar silence ID`.
+        """#
+
+    static let memoryExhaustion = #"""
+        # MemoryExhaustion
+
+        ## Meaning
+
+        The memory under a limit fills so steadily that it will be full soon: the limit of a unit or container (`MemoryMax=`,
+        `docker run --memory`, a pod's limit), or what the host has, swap included. A straight line through the lows of the last
+        minutes or hours meets the limit no farther ahead than it has been watched, and its newer half is no slower than the
+        whole: a start-up that levels off is not reported.
+
+        - warning: full within six hours
+        - critical: full within the hour
+
+        Named is the process that rose most under this limit, or the largest where none stands out.
+
+        ## Impact
+
+        At its limit the kernel kills a process of the cgroup, usually the largest, with SIGKILL: no clean-up, work in flight is
+        lost. When the host is full, any process may be the one that is killed, after minutes in which everything crawls.
+
+        ## Diagnosis
+
+        Who holds it, and what was it doing when the rise began?
+
+            nightjar show ID
+            nightjar ps
+            systemctl status UNIT
+            cat /sys/fs/cgroup/system.slice/UNIT/memory.{current,max,events}
+
+        In a Swift process, what grows:
+
+            nightjar heap PID --diff 10s
+
+        A rise of minutes is seldom a slow leak: look for one large request, an unbounded queue in front of something slow, a
+        retry storm, a batch job that reads everything at once, a limit that was made smaller.
+
+        ## Mitigation
+
+        - To gain time, raise the limit of the running unit: `sudo systemctl set-property --runtime UNIT MemoryMax=2G`.
+        - Take load away (drain it from the load balancer) or restart it before it is killed: `sudo systemctl restart UNIT`.
+        - Slow it down instead of killing it: `MemoryHigh=` below `MemoryMax=`.
+        - A job that is meant to use what it is given: set the limit higher than its need, or
+
+              [Unit nightly-import.service]
+              MemoryExhaustion=off
+        """#
+
     static let outOfMemoryKill = #"""
         # OutOfMemoryKill
 

@@ -54,19 +54,28 @@ struct FloorRing: Hashable, Sendable {
     /// 2.7 h: the widest bucket (11 doublings).
     static let mostDoublings: UInt8 = 11
 
+    /// True after 20 years, when it cannot count its buckets any further.
+    var isWornOut: Bool { dropped == .max }
+
     /// What it spans at most, in seconds: 28 days.
     static let longest = Double(capacity) * firstWidth * 2048
 
     private(set) var dense: [FloorBucket] = []
     private(set) var tail = FloorBucket(low: LogLevel(code: 0), high: LogLevel(code: 0))
-    private(set) var tailCount: UInt16 = 0
+    /// Buckets that fell out at the front.
+    private(set) var dropped: UInt16 = 0
+    private(set) var tailCount: UInt8 = 0
     private(set) var doublings: UInt8 = 0
 
     init() {}
 
-    init(dense: [FloorBucket], tail: FloorBucket, tailCount: UInt16, doublings: UInt8) {
-        (self.dense, self.tail, self.tailCount, self.doublings) = (dense, tail, tailCount, doublings)
+    init(dense: [FloorBucket], tail: FloorBucket, dropped: UInt16, tailCount: UInt8, doublings: UInt8) {
+        (self.dense, self.tail, self.dropped) = (dense, tail, dropped)
+        (self.tailCount, self.doublings) = (tailCount, doublings)
     }
+
+    /// Age at which the newest bucket ended, in seconds of the detector's clock.
+    var closedUntil: Double { width * Double(count + Int(dropped)) }
 
     var count: Int { dense.count + Int(tailCount) }
 
@@ -133,11 +142,12 @@ struct FloorRing: Hashable, Sendable {
             dense = Array(distinct)
         }
         tail = merged[half - 1]
-        tailCount = UInt16(repeated)
+        tailCount = UInt8(repeated)
         doublings += 1
     }
 
     private mutating func dropOldest() {
         if dense.isEmpty { tailCount -= 1 } else { dense.removeFirst() }
+        if !isWornOut { dropped += 1 }
     }
 }

@@ -20,10 +20,11 @@ extension HeapGrowth {
             self.heapLimit = heapLimit
         }
 
-        /// From the configuration.
-        public init(_ values: SettingValues, heapLimit: Bytes? = nil) {
+        /// From the configuration; `timeScale` shortens the horizon for a demonstration.
+        public init(_ values: SettingValues, timeScale: Double = 1, heapLimit: Bytes? = nil) {
             self.init(
-                horizon: values.duration("Horizon"), minimumRise: values.share("MinimumRise"), heapLimit: heapLimit)
+                horizon: .seconds(values.duration("Horizon").inSeconds * timeScale),
+                minimumRise: values.share("MinimumRise"), heapLimit: heapLimit)
         }
 
         /// Seconds of the host in one second of the detector's clock, in which the horizon is always 112 h.

@@ -12,7 +12,7 @@ extension HeapGrowth {
         bytes.append(moment: first)
         bytes.append(integer: stage.rawValue)
         for number in [low, high] { bytes.append(float: number) }
-        bytes.append(float: calmSince)
+        bytes.append(integer: calmHour)
         for level in [last, openedFrom, openedTo, prior.expected] { bytes.append(integer: level.code) }
         bytes.append(integer: prior.livesThatGrew)
         companions.encode(into: &bytes)
@@ -24,14 +24,14 @@ extension HeapGrowth {
         guard reader.integer(UInt8.self) == Self.version, let first = reader.moment(),
             let stage = reader.integer(UInt8.self).flatMap(Stage.init(rawValue:)),
             let low = reader.level(), let high = reader.level(), high.isFinite,
-            let calmSince = reader.float(), calmSince.isFinite,
+            let calmHour: UInt16 = reader.integer(),
             let last: UInt16 = reader.integer(), let openedFrom: UInt16 = reader.integer(),
             let openedTo: UInt16 = reader.integer(), let expected: UInt16 = reader.integer(),
             let livesThatGrew: UInt8 = reader.integer(), let companions = Companions(decoding: &reader),
             let ring = FloorRing(decoding: &reader), stage < .growing || ring.count > 0
         else { return nil }
         self.init(prior: Prior(expected: LogLevel(code: expected), livesThatGrew: livesThatGrew))
-        (self.first, self.stage, self.low, self.high, self.calmSince) = (first, stage, low, high, calmSince)
+        (self.first, self.stage, self.low, self.high, self.calmHour) = (first, stage, low, high, calmHour)
         self.last = LogLevel(code: last)
         self.openedFrom = LogLevel(code: openedFrom)
         self.openedTo = LogLevel(code: openedTo)
@@ -69,13 +69,15 @@ extension FloorRing {
         bytes.append(integer: doublings)
         bytes.append(integer: UInt16(dense.count))
         bytes.append(integer: tailCount)
+        bytes.append(integer: dropped)
         for bucket in dense { bucket.encode(into: &bytes) }
         tail.encode(into: &bytes)
     }
 
     init?(decoding reader: inout ByteReader) {
         guard let doublings: UInt8 = reader.integer(), doublings <= Self.mostDoublings,
-            let denseCount: UInt16 = reader.integer(), let tailCount: UInt16 = reader.integer(),
+            let denseCount: UInt16 = reader.integer(), let tailCount: UInt8 = reader.integer(),
+            let dropped: UInt16 = reader.integer(),
             Int(denseCount) + Int(tailCount) < Self.capacity, tailCount > 0 || denseCount == 0
         else { return nil }
         var dense: [FloorBucket] = []
@@ -85,7 +87,7 @@ extension FloorRing {
             dense.append(bucket)
         }
         guard let tail = FloorBucket(decoding: &reader) else { return nil }
-        self.init(dense: dense, tail: tail, tailCount: tailCount, doublings: doublings)
+        self.init(dense: dense, tail: tail, dropped: dropped, tailCount: tailCount, doublings: doublings)
     }
 }
 

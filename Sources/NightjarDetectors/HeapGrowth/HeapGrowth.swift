@@ -27,15 +27,14 @@ public struct HeapGrowth: Hashable, Sendable {
         public static func < (a: Stage, b: Stage) -> Bool { a.rawValue < b.rawValue }
     }
 
+    // In the order that leaves no gaps: 62 bytes.
     var first = Moment(nanoseconds: 0)
     var ring = FloorRing()
-    /// What is found just now.
-    public internal(set) var stage = Stage.tooEarly
     /// Lowest and highest reading of the bucket that is open, KiB; infinity = none yet.
     var low = Float.infinity
     var high: Float = 0
-    /// Age at which the plateau began that may close the finding; negative = none.
-    var calmSince: Float = -1
+    /// Age in hours at which the plateau began that may close the finding.
+    var calmHour = HeapGrowth.notCalm
     var companions = Companions()
     /// The last reading, which an empty bucket holds.
     var last = LogLevel(code: 0)
@@ -43,6 +42,10 @@ public struct HeapGrowth: Hashable, Sendable {
     var openedFrom = LogLevel(code: 0)
     var openedTo = LogLevel(code: 0)
     var prior: Prior
+    /// What is found just now.
+    public internal(set) var stage = Stage.tooEarly
+
+    static let notCalm = UInt16.max
 
     /// A life that begins.
     ///
@@ -70,8 +73,8 @@ public struct HeapGrowth: Hashable, Sendable {
     public mutating func step(_ sample: HeapSample, _ settings: Settings = Settings()) -> Stage {
         if ring.count == 0, low == .infinity { first = sample.time }
         var age = age(at: sample.time, settings)
-        if age - ring.width * Double(ring.count) > FloorRing.longest { age = beginAnew(at: sample.time) }
-        if age >= ring.width * Double(ring.count + 1) {
+        if ring.isWornOut || age - ring.closedUntil > FloorRing.longest { age = beginAnew(at: sample.time) }
+        if age >= ring.closedUntil + ring.width {
             let doublings = ring.doublings
             close(until: age)
             if ring.doublings != doublings { companions.growOlder() }
@@ -90,7 +93,7 @@ public struct HeapGrowth: Hashable, Sendable {
         max(0, Double(time.nanoseconds &- first.nanoseconds)) / (1e9 * settings.scale)
     }
 
-    /// After a silence longer than the ring: nothing that it holds is evidence any more.
+    /// After a silence longer than the ring (nothing that it holds is evidence any more), or after 20 years.
     private mutating func beginAnew(at time: Moment) -> Double {
         self = HeapGrowth(prior: prior)
         first = time
@@ -98,7 +101,7 @@ public struct HeapGrowth: Hashable, Sendable {
     }
 
     private mutating func close(until age: Double) {
-        while age >= ring.width * Double(ring.count + 1) {
+        while age >= ring.closedUntil + ring.width, !ring.isWornOut {
             let isEmpty = low > high
             ring.append(
                 FloorBucket(
@@ -118,17 +121,17 @@ public struct HeapGrowth: Hashable, Sendable {
             stage = judged
         } else if judged >= .growing {
             if let trend { openedTo = max(openedTo, LogLevel(kibibytes: trend.short.levels[5])) }
-            calmSince = -1
+            calmHour = Self.notCalm
         } else if isOver(age: age, trend, settings) {
             stage = .quiet
-            calmSince = -1
+            calmHour = Self.notCalm
         }
     }
 
     private mutating func open(_ trend: Trend) {
         if stage < .growing { openedFrom = LogLevel(kibibytes: trend.levels[0]) }
         openedTo = LogLevel(kibibytes: trend.levels[5])
-        calmSince = -1
+        calmHour = Self.notCalm
     }
 
     /// What the life looks like now, whatever was found before.
@@ -167,10 +170,10 @@ public struct HeapGrowth: Hashable, Sendable {
         let newest = ring.lowest(max(0, ring.count - ring.count / 12 - 1)..<ring.count)
         if newest.kibibytes < half || isExpected(settings) { return true }
         guard trend.map({ $0.short.saturation < 0.1 }) ?? true else {
-            calmSince = -1
+            calmHour = Self.notCalm
             return false
         }
-        if calmSince < 0 { calmSince = Float(age) }
-        return age - Double(calmSince) >= Ages.calm
+        if calmHour == Self.notCalm { calmHour = UInt16(min(age / 3600, 65_534)) }
+        return age - Double(calmHour) * 3600 >= Ages.calm
     }
 }

@@ -57,8 +57,7 @@ public final class DetectorSettings: Sendable {
         self.overrides = overrides
         self.timeScale = timeScale
         (heapLimit, contact, off, caps, values) = (read.heapLimit, read.contact, read.off, read.caps, read.values)
-        heapGrowth = HeapGrowth.Settings(
-            horizon: .seconds(HeapGrowth.Settings().horizon.inSeconds * timeScale), heapLimit: read.heapLimit)
+        heapGrowth = .init(read.of(HeapGrowth.card), timeScale: timeScale, heapLimit: read.heapLimit)
         descriptorLeak = .init(read.of(DescriptorLeak.card), timeScale: timeScale)
         threadLeak = .init(read.of(ThreadLeak.card), timeScale: timeScale)
         cpuSpin = .init(read.of(CPUSpin.card), timeScale: timeScale)
