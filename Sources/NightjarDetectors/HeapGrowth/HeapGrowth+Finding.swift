@@ -37,15 +37,11 @@ extension HeapGrowth {
     public func verdict() -> Verdict {
         let rise = riseSinceOldest
         if stage >= .growing {
-            if let threads = companions.newThreads, threads >= 8, rise / Float(threads) < 8_448,
-                Float(threads) * 4 > 0.2 * rise
-            {
-                return .threadStacks
-            }
+            if let threads = companions.newThreads, threads >= 8, rise / Float(threads) < 512 { return .threadStacks }
             if let inUse = companions.newInUse, inUse < 0.2 * rise { return .fragmentation }
             if stage == .leak { return .leak }
             let saturation = TrendPair(ring)?.short.saturation ?? 0
-            return saturation < 0.7 ? .cacheFilling : .growth
+            return saturation < 0.85 ? .cacheFilling : .growth
         }
         if let file = companions.newFile, file > 16_384, file > 2 * rise { return .fileBacked }
         return .step
@@ -112,7 +108,7 @@ struct Evidence: Sendable {
 
     var sentence: String {
         let pace = (trend?.saturation ?? 0) > 0.5 ? "still rising" : "rising more slowly"
-        let rise = "live heap floor \(from) → \(to) in \(span.spoken), \(pace)"
+        let rise = "live heap floor \(Bytes.pair(from, "→", to)) in \(span.spoken), \(pace)"
         guard let limit, let untilLimit else { return rise }
         return "\(rise); limit \(limit) in about \(untilLimit.spoken)"
     }
@@ -144,5 +140,14 @@ extension FloorRing {
             let end = range.lowerBound + (part + 1) * range.count / parts
             return (Double(begin), Double(lowest(begin..<end).kibibytes))
         }
+    }
+}
+
+extension Bytes {
+    /// `96 → 132 MiB`, `980 MiB → 1.2 GiB`: the unit once, where it is the same.
+    static func pair(_ begin: Bytes, _ sign: String, _ end: Bytes) -> String {
+        let (first, second) = (begin.description, end.description)
+        let unit = second.drop { $0 != " " }
+        return first.hasSuffix(unit) ? "\(first.dropLast(unit.count)) \(sign) \(second)" : "\(first) \(sign) \(second)"
     }
 }

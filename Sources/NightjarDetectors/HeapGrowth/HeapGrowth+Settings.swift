@@ -37,7 +37,7 @@ extension HeapGrowth {
         static let early = 72.0 * 3600
         static let notice = 36.0 * 3600
         /// With an earlier life that grew until it was killed.
-        static let secondLife = 24.0 * 3600
+        static let secondLife = 20.0 * 3600
         /// With two or more of them.
         static let thirdLife = 12.0 * 3600
         /// The least that must lie behind a step before the growth after it counts for itself.

@@ -139,10 +139,10 @@ extension HeapGrowth {
     private func shape(age: Double, _ settings: Settings) -> Life.Shape {
         guard age >= UnitLives.shortest, ring.count >= 2 * Trend.parts else { return .unknown }
         guard let trend = Trend(ring, from: ring.count / 2) else { return age >= Ages.thirdLife ? .level : .unknown }
-        if trend.relative > 2 * Float(settings.minimumRise), trend.saturation > 0.35, trend.rest > 0.4 {
+        if trend.relative > 2 * Float(settings.minimumRise), trend.saturation > 0.4, trend.rest > 0.4 {
             return .rising
         }
-        let isLevel = trend.saturation < 0.2 || trend.relative < Float(settings.minimumRise)
+        let isLevel = trend.saturation < 0.4 || trend.relative < Float(settings.minimumRise)
         return isLevel && age >= Ages.thirdLife ? .level : .unknown
     }
 }

@@ -29,7 +29,7 @@ extension MemoryExhaustion {
     }
 
     private func sentence(_ forecast: Forecast, _ pool: Pool) -> String {
-        "memory of \(pool.name) \(forecast.usage) of \(forecast.limit), "
+        "memory of \(pool.name) \(Bytes.pair(forecast.usage, "of", forecast.limit)), "
             + "+\(Self.pace(forecast.bytesPerSecond)): full in about \(forecast.eta.spoken)"
     }
 

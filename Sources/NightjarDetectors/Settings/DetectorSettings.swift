@@ -28,6 +28,7 @@ public final class DetectorSettings: Sendable {
     public let contact: String?
 
     public let heapGrowth: HeapGrowth.Settings
+    public let memoryExhaustion: MemoryExhaustion.Settings
     public let descriptorLeak: DescriptorLeak.Settings
     public let threadLeak: ThreadLeak.Settings
     public let cpuSpin: CPUSpin.Settings
@@ -42,7 +43,7 @@ public final class DetectorSettings: Sendable {
     private init() {
         (overrides, timeScale, heapLimit, contact, off, caps) = ([:], 1, nil, nil, [], [:])
         values = Dictionary(uniqueKeysWithValues: DetectorRegistry.all.map { ($0.name, SettingValues($0)) })
-        heapGrowth = HeapGrowth.Settings()
+        (heapGrowth, memoryExhaustion) = (HeapGrowth.Settings(), MemoryExhaustion.Settings())
         (descriptorLeak, threadLeak) = (DescriptorLeak.Settings(), ThreadLeak.Settings())
         (cpuSpin, outOfMemoryKill) = (CPUSpin.Settings(), OutOfMemoryKill.Settings())
         processDetectorsOn = .max
@@ -58,6 +59,7 @@ public final class DetectorSettings: Sendable {
         self.timeScale = timeScale
         (heapLimit, contact, off, caps, values) = (read.heapLimit, read.contact, read.off, read.caps, read.values)
         heapGrowth = .init(read.of(HeapGrowth.card), timeScale: timeScale, heapLimit: read.heapLimit)
+        memoryExhaustion = .init(read.of(MemoryExhaustion.card))
         descriptorLeak = .init(read.of(DescriptorLeak.card), timeScale: timeScale)
         threadLeak = .init(read.of(ThreadLeak.card), timeScale: timeScale)
         cpuSpin = .init(read.of(CPUSpin.card), timeScale: timeScale)

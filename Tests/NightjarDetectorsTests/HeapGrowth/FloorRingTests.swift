@@ -3,7 +3,7 @@ import Testing
 
 @testable import NightjarDetectors
 
-@Suite struct `The ring of floors` {
+@Suite("The ring of floors") struct FloorRingTests {
     private func bucket(_ kibibytes: Float) -> FloorBucket {
         FloorBucket(low: LogLevel(kibibytes: kibibytes), high: LogLevel(kibibytes: kibibytes))
     }
@@ -59,7 +59,7 @@ import Testing
         var random = SplitMix(seed: 7)
         var ring = FloorRing()
         var most = 0
-        for _ in 0..<50_000 {
+        for _ in 0..<5_000 {
             let floor = Float(random.uniform(1e3, 1e6))
             for _ in 0..<(random.next() % 4 == 0 ? 20 : 1) { ring.append(bucket(floor)) }
             most = max(most, ring.dense.capacity)
@@ -72,7 +72,7 @@ import Testing
         var random = SplitMix(seed: 8)
         var ring = FloorRing()
         var plain: [FloorBucket] = []
-        for _ in 0..<1500 {
+        for _ in 0..<700 {
             let next = random.next() % 3 == 0 ? bucket(Float(random.uniform(1e3, 1e4))) : plain.last ?? bucket(1)
             ring.append(next)
             plain.append(next)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import NightjarDetectors
 
-@Suite struct `Earlier lives of a unit` {
+@Suite("HeapGrowth over earlier lives") struct UnitLivesTests {
     /// Lives one after the other, each as the agent would lead it; what each came to.
     private func lead(
         _ count: Int, hours: Double, end: LifeEnd, _ mebibytes: @escaping (Double, inout SplitMix) -> Double
