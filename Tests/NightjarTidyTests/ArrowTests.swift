@@ -22,8 +22,10 @@ private let arrows: [String: Set<String>] = [
         "CNightjarSystemd", "Logging", "NIOCore", "NIOPosix", "NIOHTTP1", "ArgumentParser",
     ],
     "NightjarIncidents": ["NightjarProbe", "NightjarLogFile", "CNightjarLinux", "Logging"],
-    "nightjard": ["NightjarAgent", "ArgumentParser"],
-    "nightjar": ["NightjarAgent", "ArgumentParser"],
+    "nightjard": ["NightjarAgent", "NightjarModel", "ArgumentParser"],
+    "nightjar": [
+        "NightjarAgent", "NightjarModel", "NightjarDetectors", "NightjarSinks", "NightjarSymbols", "ArgumentParser",
+    ],
     "nightjar-inspect": ["NightjarInspect", "NightjarModel", "CNightjarLinux"],
 ]
 

@@ -1,3 +1,4 @@
+import CNightjarLinux
 import Glibc
 public import NightjarModel
 import Synchronization

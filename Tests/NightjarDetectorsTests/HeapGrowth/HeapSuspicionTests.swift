@@ -23,9 +23,9 @@ import Testing
         #expect(at <= 1_900)
     }
 
-    @Test func `flat, sawtooth and one step are not suspected`() {
+    @Test func `flat, a sawtooth of a minute and one step are not suspected`() {
         #expect(firstSuspicion(seconds: 7_200) { _ in 64 } == nil)
-        #expect(firstSuspicion(seconds: 7_200) { 64 + Double($0 % 90) } == nil)
+        #expect(firstSuspicion(seconds: 7_200) { 64 + Double($0 % 60) } == nil)
         #expect(firstSuspicion(seconds: 7_200) { $0 < 600 ? 64 : 512 } == nil)
     }
 
