@@ -89,7 +89,7 @@ public final class Agent {
     /// One round: read, detect, decide, tell, keep.
     private func round(missed: Int) {
         let now = clock.now
-        var answers = observatory.round(at: now)
+        var answers = watches.completed(observatory.round(at: now))
         answers += watches.round(at: now, observatory)
         for process in observatory.ended { book.ended(process, at: now) }
         var actions = decide(answers, at: now)

@@ -18,6 +18,7 @@ struct Nightjar: ParsableCommand {
         version: agentVersion,
         groupedSubcommands: [
             CommandGroup(name: "Look:", subcommands: [PS.self, Top.self, Alerts.self, Show.self]),
+            CommandGroup(name: "Ask one process:", subcommands: [Heap.self, Leaks.self, Why.self]),
             CommandGroup(name: "Decide:", subcommands: [SilenceCommand.self]),
             CommandGroup(
                 name: "Check and learn:",

@@ -43,6 +43,12 @@ struct SettingsBook {
         return copy.settings(for: subject)
     }
 
+    /// Whether its heap may be counted unasked: `[Census] Enabled=`, and `Census=` for one subject.
+    func allowsCensus(of subject: Subject) -> Bool {
+        let own = config.assignments(for: subject).last { $0.key == "Census" }
+        return own.flatMap { SettingText.flag($0.value) } ?? config.flag("Census", "Enabled")
+    }
+
     /// True where the subject is not to be looked at: `[Processes] Ignore=`.
     func isIgnored(_ subject: Subject) -> Bool {
         config.ignored.contains { glob in

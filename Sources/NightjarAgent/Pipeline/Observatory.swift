@@ -14,6 +14,7 @@ struct ProcessState {
     var detectors = ProcessDetectors()
     /// nil until the first sample; stays nil for what nobody looks at (kernel threads, ignored processes).
     var context: ProcessContext?
+    var suspicion = HeapSuspicion()
     var cpuTime = Duration.zero
     var cpuReadAt: Moment?
     /// Share of one core between the last two readings; below zero: unknown.
@@ -43,6 +44,8 @@ final class Observatory {
     private(set) var host: HostSample?
     private(set) var summary: RoundSummary?
     private(set) var ended: [ProcessKey] = []
+    /// Processes whose heap is worth a census: their floors rise.
+    private(set) var suspects: [Subject] = []
     private(set) var hostFailure: String?
 
     init(roots: Roots, config: Config) throws(ProcError) {
@@ -70,6 +73,7 @@ final class Observatory {
     /// One round over everything that is due. Answers hold only what is found and what is over.
     func round(at now: Moment) -> [WatchAnswer] {
         var answers: [WatchAnswer] = []
+        suspects.removeAll(keepingCapacity: true)
         readHost(at: now)
         summary = sampler.round(at: now) { sample, slot, isNew in
             take(sample, slot, isNew, &answers)
@@ -102,6 +106,9 @@ final class Observatory {
         if isNew { begin(slot, sample) }
         noteCPU(sample, slot)
         guard let context = slots[slot].context else { return }
+        if slots[slot].suspicion.step(sample.anonymous, at: sample.time), settings.allowsCensus(of: context.subject) {
+            suspects.append(context.subject)
+        }
         slots[slot].detectors.observe(sample, in: context) { detector, answer in
             answers.append(WatchAnswer(detector: detector.name, subject: context.subject, answer: answer))
             if case .found = answer { sampler.suspect(slot, until: sample.time + .minutes(5)) }

@@ -6,20 +6,28 @@ import NightjarSinks
 
 final class Watches {
     private let log: OwnLog
+    private var census: CensusDesk
 
     init(config: Config, paths: Paths, roots: Roots, log: OwnLog) {
         self.log = log
+        census = CensusDesk(runner: CensusRunner(procRoot: roots.proc))
     }
+
+    /// What the detectors say, completed by what a census knows of the same process.
+    func completed(_ answers: [WatchAnswer]) -> [WatchAnswer] { answers.compactMap { census.completed($0) } }
 
     func attach(to loop: EventLoop) {}
     func apply(_ config: Config) {}
-    func takeLimitations() -> [String] { [] }
+    func takeLimitations() -> [String] { limitations }
     func answers(at now: Moment, _ observatory: Observatory) -> [WatchAnswer] { [] }
-    func round(at now: Moment, _ observatory: Observatory) -> [WatchAnswer] { [] }
+    func round(at now: Moment, _ observatory: Observatory) -> [WatchAnswer] {
+        for process in observatory.ended { census.ended(process) }
+        return census.round(at: now, suspects: observatory.suspects)
+    }
     func states() -> [(key: String, bytes: [UInt8])] { [] }
     func restore(_ states: [(key: String, bytes: [UInt8])]) {}
-    func finish() {}
-    var limitations: [String] { [] }
+    func finish() { census.finish() }
+    var limitations: [String] { [census.limitation].compactMap(\.self) }
     var errors: [SwallowedErrors] { [] }
     var metrics: [MetricFamily] { [] }
 }

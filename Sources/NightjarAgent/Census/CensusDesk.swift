@@ -1,0 +1,133 @@
+import NightjarModel
+
+// From suspicion to typed evidence. A process whose floors rise is examined from outside, minutes after growth begins:
+// two or three censuses some time apart. A type that gathers steadily and a chain that holds it raise `leak` at once,
+// long before memory alone could tell a leak from a cache; everything else only adds to what memory says later.
+
+struct CensusDesk {
+    /// An open typed leak is looked at again after this time; it is over when the types no longer gather.
+    static let again = Duration.minutes(10)
+    /// How often an open finding is told to the alert book.
+    static let retell = Duration.seconds(60)
+    /// A suspicion that has been gone for so long is forgotten, and may be raised anew.
+    static let forgetAfter = Duration.minutes(15)
+    static let casesAtMost = 256
+
+    private struct Case {
+        var subject: Subject
+        var suspectedAt: Moment
+        var isStudied = false
+        var studiedAt: Moment?
+        var evidence: CensusEvidence?
+        var toldAt: Moment?
+        var isOpen = false
+    }
+
+    private let runner: CensusRunner
+    private var cases: [ProcessKey: Case] = [:]
+    private(set) var refused: [String: Int64] = [:]
+
+    init(runner: CensusRunner) { self.runner = runner }
+
+    /// Nil where the inspector is there; else the line that says so.
+    var limitation: String? {
+        runner.isAvailable ? nil : "no nightjar-inspect beside nightjard, going on without heap censuses; reinstall: packaging/install.sh"
+    }
+
+    /// Takes this round's suspects; returns what was found, what goes on, and what is over.
+    mutating func round(at now: Moment, suspects: [Subject]) -> [WatchAnswer] {
+        for subject in suspects { note(subject, at: now) }
+        for (key, result) in runner.takeResults() { take(result, for: key, at: now) }
+        return cases.keys.sorted { $0.pid < $1.pid }.compactMap { step($0, at: now) }
+    }
+
+    mutating func ended(_ process: ProcessKey) {
+        guard cases.removeValue(forKey: process) != nil else { return }
+        runner.forget(process)
+    }
+
+    func finish() { runner.shutdown() }
+
+    private mutating func note(_ subject: Subject, at now: Moment) {
+        guard let key = subject.process else { return }
+        if cases[key] == nil {
+            guard cases.count < Self.casesAtMost else { return }
+            cases[key] = Case(subject: subject, suspectedAt: now)
+        }
+        cases[key]?.suspectedAt = now
+        if cases[key]?.isStudied == false, runner.request(key) { cases[key]?.isStudied = true }
+    }
+
+    private mutating func take(
+        _ result: Result<CensusEvidence, CensusFailure>, for key: ProcessKey, at now: Moment
+    ) {
+        cases[key]?.studiedAt = now
+        switch result {
+        case .success(let evidence): cases[key]?.evidence = evidence
+        case .failure(let failure):
+            cases[key]?.evidence = nil
+            refused[failure.sentence, default: 0] += 1
+        }
+    }
+
+    private mutating func step(_ key: ProcessKey, at now: Moment) -> WatchAnswer? {
+        guard var known = cases[key] else { return nil }
+        defer { cases[key] = known }
+        if now - known.suspectedAt > Self.forgetAfter {
+            defer { forget(key) }
+            return known.isOpen ? answer(.quiet, known) : nil
+        }
+        if let studiedAt = known.studiedAt, now - studiedAt > Self.again {
+            runner.forget(key)
+            known.isStudied = false
+            known.studiedAt = nil
+        }
+        guard let evidence = known.evidence, evidence.verdict == .leak else {
+            guard known.isOpen, known.studiedAt != nil else { return nil }
+            known.isOpen = false
+            return answer(.quiet, known)
+        }
+        if known.isOpen, let toldAt = known.toldAt, now - toldAt < Self.retell { return nil }
+        known.isOpen = true
+        known.toldAt = now
+        return answer(.found(finding(evidence, known)), known)
+    }
+
+    private mutating func forget(_ key: ProcessKey) {
+        cases[key] = nil
+        runner.forget(key)
+    }
+
+    private func answer(_ answer: Answer, _ known: Case) -> WatchAnswer {
+        WatchAnswer(detector: "HeapGrowth", subject: known.subject, answer: answer)
+    }
+
+    private func finding(_ evidence: CensusEvidence, _ known: Case) -> Finding {
+        Finding(
+            detector: "HeapGrowth", subject: known.subject, severity: .warning, verdict: "leak",
+            sentence: evidence.sentence ?? "objects gather and are never given back", details: evidence.details,
+            evidence: evidence.evidence, nextStep: "nightjar heap \(known.subject.process?.pid ?? 0) --diff 30s")
+    }
+
+    /// What memory says, with what the census knows; nil where the census says otherwise and is to be believed.
+    func completed(_ answer: WatchAnswer) -> WatchAnswer? {
+        guard answer.detector == "HeapGrowth", let key = answer.subject.process, let known = cases[key],
+            let evidence = known.evidence
+        else { return answer }
+        guard case .found(var finding) = answer.answer else { return known.isOpen ? nil : answer }
+        finding.details += evidence.details
+        finding.evidence += evidence.evidence
+        switch evidence.verdict {
+        case .leak:
+            finding.verdict = "leak"
+            finding.severity = max(finding.severity, .warning)
+            if let sentence = evidence.sentence { finding.details.insert(sentence, at: 0) }
+        case .fragmentation:
+            finding.verdict = "fragmentation"
+            finding.severity = min(finding.severity, .notice)
+            if let sentence = evidence.sentence { finding.details.insert(sentence, at: 0) }
+        case .cache, .churn: break
+        }
+        return WatchAnswer(detector: answer.detector, subject: answer.subject, answer: .found(finding))
+    }
+}
