@@ -31,7 +31,9 @@ struct CensusDesk {
 
     /// Nil where the inspector is there; else the line that says so.
     var limitation: String? {
-        runner.isAvailable ? nil : "no nightjar-inspect beside nightjard, going on without heap censuses; reinstall: packaging/install.sh"
+        runner.isAvailable
+            ? nil
+            : "no nightjar-inspect beside nightjard, going on without heap censuses; reinstall: packaging/install.sh"
     }
 
     /// Takes this round's suspects; returns what was found, what goes on, and what is over.

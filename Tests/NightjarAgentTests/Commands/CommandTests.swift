@@ -6,7 +6,8 @@ import Testing
     private let nightjar = Program("nightjar")
     private let nightjard = Program("nightjard")
     private let commands = [
-        "ps", "top", "alerts", "show", "silence", "replay", "drill", "explain", "config", "doctor",
+        "ps", "top", "alerts", "show", "silence", "heap", "leaks", "why", "replay", "drill", "explain", "config",
+        "doctor",
     ]
 
     /// A folder that goes with the test.
