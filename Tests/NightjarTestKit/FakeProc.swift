@@ -50,6 +50,8 @@ public final class FakeProc {
 
     /// Any other file: `meminfo`, `pressure/memory`, `4242/limits`.
     public func write(_ name: String, _ text: String) { folder.write(name, text) }
+    /// A file that nobody ever answers: whoever opens it waits.
+    public func makeSilent(_ name: String) { folder.makeSilent(name) }
     /// Removes a file or folder below.
     public func remove(_ name: String) { folder.remove(name) }
 

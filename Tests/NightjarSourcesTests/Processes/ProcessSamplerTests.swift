@@ -1,3 +1,4 @@
+import Glibc
 import NightjarModel
 import NightjarTestKit
 import Testing
@@ -268,6 +269,55 @@ final class Bench {
             #expect(sample.runDelay == .microseconds(500))
         }
         #expect(deliveries(bench, 7, rounds: 20) <= 4)
+    }
+
+    @Test func `no file is read twice in a sample`() throws {
+        let bench = try Bench { process(7, threads: 3) }
+        for _ in 0..<3 { bench.round() }
+        bench.sampler.watch(try bench.slot(7))
+        for _ in 0..<3 { bench.round() }
+        // Three for loadavg, one each for the kept stat and statm.
+        let calls = (0..<10).map { _ in bench.round().systemCalls }
+        #expect(calls.count { $0 == 5 } == 9)
+        // And once in ten seconds io, schedstat, and four to list the descriptors.
+        #expect(calls.max() == Int64(5 + 3 + 3 + 4))
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `what stops the target is not opened by any round`() throws {
+        let bench = try Bench { process(7, rss: .gibi(2)) }
+        // Whoever opened one of these would wait for ever.
+        for file in ["maps", "smaps", "smaps_rollup", "cmdline", "environ"] { bench.proc.makeSilent("7/\(file)") }
+        for _ in 0..<80 { bench.round() }
+        bench.sampler.suspect(try bench.slot(7), until: bench.clock.now + .seconds(30))
+        for _ in 0..<40 { bench.round() }
+        #expect(bench.sampler.count == 1)
+    }
+
+    @Test func `swap of everybody is read only while the host swaps`() throws {
+        let bench = try Bench { process(7, threads: 2) { $0.swap = .mebi(5) } }
+        func swap() -> Bytes? {
+            (0..<75).compactMap { _ in
+                bench.round(); return bench.samples[7]?.swap
+            }.last
+        }
+        #expect(swap() == nil)
+        bench.sampler.hostSwaps = true
+        #expect(swap() == .mebi(5))
+    }
+
+    @Test func `hours of suspend are one long round, not a broken clock`() throws {
+        let bench = try Bench { process(7) }
+        for _ in 0..<3 { bench.round() }
+        #expect(bench.round(after: .hours(50)).read == 1)
+        #expect((0..<20).reduce(0) { count, _ in count + bench.round().read } <= 4)
+    }
+
+    @Test func `kept descriptors leave the process some of its own`() {
+        var allowed = rlimit()
+        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &allowed)
+        #expect(UInt64(DescriptorCache.affordable(1 << 40)) + 256 <= max(256, UInt64(allowed.rlim_cur)))
+        #expect(DescriptorCache.affordable(10) <= 10)
     }
 
     @Test func `figures that a round did not read are nil, not old`() throws {
