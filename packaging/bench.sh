@@ -33,7 +33,7 @@ fi
 # The agent as it is shipped, for those who weigh it.
 for name in "${names[@]}"; do
     [[ $name == Agent* ]] || continue
-    agent=$PWD/.build-static
+    agent=$PWD/.build-release
     swift build -c release --static-swift-stdlib --scratch-path "$agent" --product nightjard
     options+=(--agent "$agent/release/nightjard")
     break

@@ -30,7 +30,7 @@ public func procEntries(_ path: String, numeric: Bool = false) -> Int {
 private func procText(_ path: String) -> String {
     guard let file = fopen(path, "r") else { return "" }
     defer { fclose(file) }
-    var bytes = [UInt8](repeating: 0, count: 16 << 10)
+    var bytes = [UInt8](repeating: 0, count: 256 << 10)
     let count = fread(&bytes, 1, bytes.count, file)
     return String(decoding: bytes.prefix(count), as: UTF8.self)
 }
