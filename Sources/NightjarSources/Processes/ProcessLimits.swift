@@ -35,6 +35,26 @@ public struct ProcessLimits: Hashable, Sendable {
     public init() {}
 }
 
+/// The limits that every reading looks at, in nanoseconds: a Duration takes a division to compare.
+struct ProcessSpans {
+    let hotFor: Int64
+    let cold: Int64
+    let slow: Int64
+    let full: Int64
+    let resweep: Int64
+    /// Pages that have to move.
+    let movedPages: UInt32
+
+    init(_ limits: ProcessLimits) {
+        hotFor = limits.hotFor.nanosecondCount
+        cold = max(1 << 20, limits.coldInterval.nanosecondCount)
+        slow = limits.slowInterval.nanosecondCount
+        full = limits.fullInterval.nanosecondCount
+        resweep = limits.resweep.nanosecondCount
+        movedPages = UInt32(clamping: limits.movedMemory.count / pageSize)
+    }
+}
+
 /// What one round did.
 public struct RoundSummary: Hashable, Sendable {
     /// The moment that the round was given.

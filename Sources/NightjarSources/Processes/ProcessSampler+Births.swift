@@ -21,7 +21,7 @@ extension ProcessSampler {
         let isFirst = births.sweptAt == .min
         // Before the sweep: who is born while the folder is read has a higher number and is found in the next round.
         let last = readLastPID()
-        if isFirst || births.lost || now &- births.sweptAt >= limits.resweep.nanosecondCount || last < 0 {
+        if isFirst || births.lost || now &- births.sweptAt >= spans.resweep || last < 0 {
             sweep()
         } else if last != births.lastPID {
             enqueue(after: births.lastPID, through: last)

@@ -36,7 +36,7 @@ extension ProcessSampler {
         if !hot, row.pointee.threads == 1, support.schedstat {
             switch readSchedstat(row) {
             case .gone: return .gone
-            case .same where isKnownSince(limits.fullInterval, row):
+            case .same where isKnownSince(spans.full, row):
                 return .read(unmoved(row))
             case .same, .moved: figures.insert(.runDelay)
             case .unreadable: break
@@ -52,8 +52,8 @@ extension ProcessSampler {
     }
 
     /// The span is up to 7/16 shorter by pid, so that those who were first seen together are not read together for ever.
-    private func isKnownSince(_ span: Duration, _ row: UnsafeMutablePointer<ProcessRow>) -> Bool {
-        let span = span.nanosecondCount / 16 * Int64(16 - row.pointee.pid & 7)
+    private func isKnownSince(_ span: Int64, _ row: UnsafeMutablePointer<ProcessRow>) -> Bool {
+        let span = span / 16 * Int64(16 - row.pointee.pid & 7)
         return row.pointee.flags.contains(.known) && now &- row.pointee.fullAt < span
     }
 
@@ -102,10 +102,9 @@ extension ProcessSampler {
         let row = table.rows + slot
         let resident = UInt32(clamping: memory.residentPages)
         let anonymous = UInt32(clamping: memory.anonymousPages)
-        let pages = UInt32(clamping: limits.movedMemory.count / pageSize)
         let moved =
-            row.pointee.ticks != stat.ticks || distance(row.pointee.residentPages, resident) >= pages
-            || distance(row.pointee.anonymousPages, anonymous) >= pages
+            row.pointee.ticks != stat.ticks || distance(row.pointee.residentPages, resident) >= spans.movedPages
+            || distance(row.pointee.anonymousPages, anonymous) >= spans.movedPages
         if row.pointee.flags.contains(.known) {
             if moved { row.pointee.movedAt = now }
             row.pointee.flags.insert(.compared)
@@ -150,7 +149,7 @@ extension ProcessSampler {
     private func readSlowFigures(_ slot: Int, hot: Bool, _ figures: inout Figures) {
         let row = table.rows + slot
         let suspected = row.pointee.suspectUntil > now
-        let interval = (hot ? limits.slowInterval : limits.fullInterval).nanosecondCount
+        let interval = hot ? spans.slow : spans.full
         guard suspected || row.pointee.slowAt == .min || now &- row.pointee.slowAt >= interval else { return }
         row.pointee.slowAt = now
         if row.pointee.flags.contains(.kernelThread) { return }

@@ -46,6 +46,7 @@ public final class ProcessSampler {
     /// How often `smaps_rollup` was opened: it stops the process that it measures.
     public internal(set) var rollupsRead = 0
 
+    let spans: ProcessSpans
     let directory: Directory
     let path = ProcPath()
     let support: KernelSupport
@@ -59,12 +60,15 @@ public final class ProcessSampler {
     /// When the host was booted, on the clock of the rounds; asked once a round at most.
     var bootTime: Int64?
     private var round = RoundSummary(time: Moment(nanoseconds: 0))
-    private var cursor = 0
+    /// Where the next round begins, because the last one had to stop there.
+    private var hotCursor = 0
+    private var coldCursor = 0
 
     /// - Parameter root: `/proc`, or a folder that looks like it.
     /// - Throws: where the root cannot be opened.
     public init(root: String = "/proc", limits: ProcessLimits = ProcessLimits()) throws(ProcError) {
         self.limits = limits
+        spans = ProcessSpans(limits)
         directory = try Directory(root, capacity: 4096)
         support = KernelSupport(directory)
         statmVerdict = support.statmVerdict
@@ -137,20 +141,23 @@ public final class ProcessSampler {
     /// Reads who is due, beginning where the last round had to stop, so that nobody is put off for ever.
     private func readDue(hot: Bool, _ budget: inout RoundBudget, _ visit: Visitor) {
         let used = table.used
-        guard used > 0 else { return }
-        budget.open(hot ? .hot : .cold)
+        let cursor = hot ? hotCursor : coldCursor
         var slot = cursor < used ? cursor : 0
+        var firstPutOff: Int?
+        budget.open(hot ? .hot : .cold)
         for _ in 0..<used {
             if table.due[slot] <= now, isHot(slot) == hot {
                 if budget.take() {
                     read(slot, visit)
                 } else {
-                    if round.deferred == 0 { cursor = slot }
                     round.deferred += 1
+                    if firstPutOff == nil { firstPutOff = slot }
                 }
             }
             slot = slot &+ 1 == used ? 0 : slot &+ 1
         }
+        guard let firstPutOff else { return }
+        if hot { hotCursor = firstPutOff } else { coldCursor = firstPutOff }
     }
 
     /// Read every round: watched, suspected, or moved lately. The kernel's own threads never are.
@@ -158,7 +165,7 @@ public final class ProcessSampler {
     func isHot(_ slot: Int) -> Bool {
         let row = table.rows + slot
         if row.pointee.flags.contains(.watched) || row.pointee.suspectUntil > now { return true }
-        return row.pointee.movedAt > now &- limits.hotFor.nanosecondCount && !row.pointee.flags.contains(.kernelThread)
+        return row.pointee.movedAt > now &- spans.hotFor && !row.pointee.flags.contains(.kernelThread)
     }
 
     private func read(_ slot: Int, _ visit: Visitor) {
@@ -188,7 +195,7 @@ public final class ProcessSampler {
             round.hot += 1
             table.setDue(slot, now &+ 1)
         } else {
-            let period = limits.coldInterval.nanosecondCount
+            let period = spans.cold
             // The golden ratio spreads pids that come in sequence.
             let phase = Int64(UInt32(bitPattern: table.rows[slot].pid) &* 2_654_435_769 >> 22) &* (period >> 10)
             let since = (now &- phase) % period
