@@ -15,6 +15,7 @@ struct CensusDesk {
 
     private struct Case {
         var subject: Subject
+        let firstSuspectedAt: Moment
         var suspectedAt: Moment
         var isStudied = false
         var studiedAt: Moment?
@@ -25,7 +26,8 @@ struct CensusDesk {
 
     private let runner: CensusRunner
     private var cases: [ProcessKey: Case] = [:]
-    private(set) var refused: [String: Int64] = [:]
+    private var notes: [String] = []
+    private(set) var failures: Int64 = 0
 
     init(runner: CensusRunner) { self.runner = runner }
 
@@ -39,6 +41,7 @@ struct CensusDesk {
     /// Takes this round's suspects; returns what was found, what goes on, and what is over.
     mutating func round(at now: Moment, suspects: [Subject]) -> [WatchAnswer] {
         for subject in suspects { note(subject, at: now) }
+        startNext(at: now)
         for (key, result) in runner.takeResults() { take(result, for: key, at: now) }
         return cases.keys.sorted { $0.pid < $1.pid }.compactMap { step($0, at: now) }
     }
@@ -54,21 +57,37 @@ struct CensusDesk {
         guard let key = subject.process else { return }
         if cases[key] == nil {
             guard cases.count < Self.casesAtMost else { return }
-            cases[key] = Case(subject: subject, suspectedAt: now)
+            cases[key] = Case(subject: subject, firstSuspectedAt: now, suspectedAt: now)
         }
         cases[key]?.suspectedAt = now
-        if cases[key]?.isStudied == false, runner.request(key) { cases[key]?.isStudied = true }
+    }
+
+    /// One study at a time, the longest suspected first: what grows and is gone in a minute need not be examined.
+    private mutating func startNext(at now: Moment) {
+        let waiting = cases.filter { !$0.value.isStudied && $0.value.suspectedAt == now }
+        guard let next = waiting.min(by: { $0.value.firstSuspectedAt < $1.value.firstSuspectedAt }) else { return }
+        if runner.request(next.key) { cases[next.key]?.isStudied = true }
+    }
+
+    /// What the studies came to since the last call, one line each for the agent's log.
+    mutating func takeNotes() -> [String] {
+        defer { notes = [] }
+        return notes
     }
 
     private mutating func take(
         _ result: Result<CensusEvidence, CensusFailure>, for key: ProcessKey, at now: Moment
     ) {
+        guard let label = cases[key]?.subject.label else { return }
         cases[key]?.studiedAt = now
         switch result {
-        case .success(let evidence): cases[key]?.evidence = evidence
+        case .success(let evidence):
+            cases[key]?.evidence = evidence
+            notes.append("census of \(label): \(evidence.verdict.rawValue)\(evidence.sentence.map { ", \($0)" } ?? "")")
         case .failure(let failure):
             cases[key]?.evidence = nil
-            refused[failure.sentence, default: 0] += 1
+            failures += 1
+            notes.append("no census of \(label): \(failure.sentence)")
         }
     }
 

@@ -33,8 +33,24 @@ struct LivesBook {
         if let oldest { lives[oldest.key] = nil }
     }
 
-    mutating func takeChanged() -> [(subject: String, bytes: [UInt8])] { [] }
-    mutating func restore(_ records: [(subject: String, bytes: [UInt8])]) {}
+    /// What changed since the last call, as bytes for the history.
+    mutating func takeChanged() -> [(subject: String, bytes: [UInt8])] {
+        defer { changed = [] }
+        return changed.compactMap { key in
+            guard let unit = lives[key] else { return nil }
+            var bytes: [UInt8] = []
+            unit.encode(into: &bytes)
+            return (key, bytes)
+        }
+    }
+
+    /// Takes over what an earlier run of the agent wrote; what cannot be read is left out.
+    mutating func restore(_ records: [(subject: String, bytes: [UInt8])]) {
+        for record in records.suffix(Self.limit) {
+            var reader = ByteReader(record.bytes)
+            if let unit = UnitLives(decoding: &reader) { lives[record.subject] = unit }
+        }
+    }
 }
 
 extension Moment {

@@ -36,6 +36,7 @@ final class Observatory {
     private var slots: [ProcessState] = []
     private var settings: SettingsBook
     private var hostDetectors = HostDetectors()
+    private var pools = PoolWatch()
     private var lives = LivesBook()
     private var restored: [String: [UInt8]] = [:]
     private var saidLimitations = 0
@@ -80,7 +81,7 @@ final class Observatory {
         }
         renewIdentities()
         takeEnded(at: now)
-        _ = groups.round(at: now, every: Self.groupInterval) { group in hostDetectors.observe(group) }
+        answers += readGroups(at: now)
         let settings = settings
         hostDetectors.decide(at: now, settings: { settings.known(for: $0) }) { detector, subject, answer in
             answers.append(WatchAnswer(detector: detector, subject: subject, answer: answer))
@@ -96,6 +97,49 @@ final class Observatory {
             sampler.hostSwaps = sample.swapTotal - sample.swapFree > .zero
             hostDetectors.observe(sample)
         } catch { hostFailure = error.description }
+    }
+
+    /// Limits of control groups and of the host: who will be full, when, and who fills it.
+    private func readGroups(at now: Moment) -> [WatchAnswer] {
+        var answers: [WatchAnswer] = []
+        var seen: Set<String> = []
+        let isDue = groups.round(at: now, every: Self.groupInterval) { group in
+            hostDetectors.observe(group)
+            guard group.memoryLimit != nil, seen.insert(group.limitedBy ?? group.path).inserted else { return }
+            let subject = group.unit.map { Subject(.unit, name: $0, unit: $0) } ?? .host
+            let own = settings.settings(for: subject)
+            let pool = group.limitedBy ?? group.path
+            if let answer = pools.observe(group: group, own, contributors: { contributors(below: pool, over: $0, own) })
+            {
+                answers.append(answer)
+            }
+        }
+        guard isDue else { return [] }
+        pools.keep(only: seen)
+        if let host {
+            let own = settings.settings(for: .host)
+            if let answer = pools.observe(host: host, own, contributors: { contributors(below: nil, over: $0, own) }) {
+                answers.append(answer)
+            }
+        }
+        return answers
+    }
+
+    /// The processes that draw from a pool: those in the group or below it; for the host the largest.
+    private func contributors(
+        below pool: String?, over span: Duration, _ settings: DetectorSettings
+    ) -> [MemoryExhaustion.Contributor] {
+        let all = slots.indices.compactMap { slot -> MemoryExhaustion.Contributor? in
+            guard let context = slots[slot].context, let sample = sampler.latest(slot) else { return nil }
+            if let pool {
+                guard let path = context.identity.cgroup,
+                    path == pool || path.hasPrefix(pool == "/" ? pool : pool + "/")
+                else { return nil }
+            }
+            let rise = slots[slot].detectors.heap.rise(over: span, context.settings.heapGrowth)
+            return MemoryExhaustion.Contributor(subject: context.subject, held: sample.anonymous, rise: rise)
+        }
+        return pool == nil ? Array(all.sorted { $0.held > $1.held }.prefix(Self.hostContributors)) : all
     }
 
     private func take(_ sample: ProcessSample, _ slot: Int, _ isNew: Bool, _ answers: inout [WatchAnswer]) {
@@ -228,7 +272,7 @@ final class Observatory {
             var bytes: [UInt8] = []
             slots[slot].detectors.encode(into: &bytes)
             return (stateKey(key), bytes)
-        } + [("host/\(boot)", hostState)]
+        } + [("host/\(boot)", hostState)] + pools.states()
     }
 
     private var hostState: [UInt8] {
@@ -246,6 +290,7 @@ final class Observatory {
             if state.key.hasPrefix("process/\(boot)/") { restored[state.key] = state.bytes }
             if state.key == "host/\(boot)", let known = HostDetectors(decoding: state.bytes) { hostDetectors = known }
         }
+        pools.restore(states)
         self.lives.restore(lives)
     }
 

@@ -22,12 +22,16 @@ final class Watches {
     func answers(at now: Moment, _ observatory: Observatory) -> [WatchAnswer] { [] }
     func round(at now: Moment, _ observatory: Observatory) -> [WatchAnswer] {
         for process in observatory.ended { census.ended(process) }
-        return census.round(at: now, suspects: observatory.suspects)
+        let answers = census.round(at: now, suspects: observatory.suspects)
+        for note in census.takeNotes() { log.info(note) }
+        return answers
     }
     func states() -> [(key: String, bytes: [UInt8])] { [] }
     func restore(_ states: [(key: String, bytes: [UInt8])]) {}
     func finish() { census.finish() }
     var limitations: [String] { [census.limitation].compactMap(\.self) }
-    var errors: [SwallowedErrors] { [] }
+    var errors: [SwallowedErrors] {
+        census.failures > 0 ? [SwallowedErrors(room: "census", code: "refused", count: census.failures)] : []
+    }
     var metrics: [MetricFamily] { [] }
 }
