@@ -14,8 +14,10 @@ public struct LogFileHandler: LogHandler {
     private var ownLevel: Logger.Level
     var prefix: RecordEncoder.Prefix
 
+    /// Asked once for each record that is written, on the caller's thread.
     public var metadataProvider: Logger.MetadataProvider?
 
+    /// The logger's own metadata, on every line of it.
     public var metadata: Logger.Metadata = [:] {
         didSet { prefix = core.encoder.prefix(label: label, metadata: metadata) }
     }
@@ -38,10 +40,12 @@ public struct LogFileHandler: LogHandler {
         labelHash = text.withUTF8 { hashed($0, seed: 1) }
     }
 
+    /// One value of the logger's own metadata.
     public subscript(metadataKey key: String) -> Logger.MetadataValue? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }
 
+    /// Called by the logger for a record whose level passed. Never waits for a disk, never fails.
     public func log(event: LogEvent) { core.log(event, self) }
 }

@@ -28,26 +28,26 @@ final class LogStream: @unchecked Sendable {
     let floor: LogFileConfiguration.FreeSpaceFloor
     let reserveBytes: Int
     /// Errors are written below the free-space floor too.
-    private let keepsFloor: Bool
-    private let mode: UInt32
+    let keepsFloor: Bool
+    let mode: UInt32
 
-    private(set) var fd: Int32 = -1
-    private var inode: UInt64 = 0
-    private var device: UInt64 = 0
-    private(set) var size = 0
+    var fd: Int32 = -1
+    var inode: UInt64 = 0
+    var device: UInt64 = 0
+    var size = 0
     /// A device or a pipe is written, but not rotated, measured or reserved.
-    private var isRegular = false
+    var isRegular = false
     /// Bytes that the reserve adds to what the current file takes of the disk.
-    private var allocatedEnd = 0
-    private(set) var rotated: RotatedFiles
-    private var period: UInt64 = 0
+    var allocatedEnd = 0
+    var rotated: RotatedFiles
+    var period: UInt64 = 0
     /// Where the file ends after a write that took only part of a line, else nil.
-    private var tornEnd: Int?
+    var tornEnd: Int?
     /// Where that line begins.
-    private var tornStart = 0
-    private(set) var rotations = 0
-    private(set) var deletedFiles = 0
-    private(set) var reserveIsHeld = false
+    var tornStart = 0
+    var rotations = 0
+    var deletedFiles = 0
+    var reserveIsHeld = false
 
     /// The largest single write: bounds how far several processes together can overshoot a file's size.
     static let largestWrite = 256 << 10
@@ -73,10 +73,15 @@ final class LogStream: @unchecked Sendable {
     /// Writes as much as it can. `written` may end inside a line.
     func write(_ bytes: UnsafeRawBufferPointer) -> (written: Int, blockage: Blockage?, mustRestartLine: Bool) {
         var written = 0
+        var fruitless = 0
         while written < bytes.count {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
             switch step(rest) {
-            case .wrote(let count): written += count
+            case .wrote(let count):
+                written += count
+                fruitless = count > 0 ? 0 : fruitless + 1
+                // Somebody moves the file away as fast as it is opened.
+                if fruitless > 16 { return (written, Blockage(reason: .failure, code: EAGAIN), false) }
             case .blocked(let blockage): return (written, blockage, false)
             case .restartLine: return (written, nil, true)
             }
@@ -84,9 +89,9 @@ final class LogStream: @unchecked Sendable {
         return (written, nil, false)
     }
 
-    private enum Step { case wrote(Int), blocked(Blockage), restartLine }
+    enum Step { case wrote(Int), blocked(Blockage), restartLine }
 
-    private func step(_ bytes: UnsafeRawBufferPointer) -> Step {
+    func step(_ bytes: UnsafeRawBufferPointer) -> Step {
         if let code = openIfNeeded() { return .blocked(Blockage(reason: .failure, code: code)) }
         lockShared()
         defer { unlock() }
@@ -108,13 +113,13 @@ final class LogStream: @unchecked Sendable {
     }
 
     /// Somebody wrote behind our half line: it is ended here, and written whole again.
-    private func restart() -> Step {
+    func restart() -> Step {
         tornEnd = nil
-        if fd >= 0, size > 0 { _ = Glibc.write(fd, "\n", 1) }
+        if fd >= 0 { endTornLine() }
         return .restartLine
     }
 
-    private func put(_ bytes: UnsafeRawBufferPointer) -> Step {
+    func put(_ bytes: UnsafeRawBufferPointer) -> Step {
         let count = Glibc.write(fd, bytes.baseAddress!, bytes.count)
         guard count >= 0 else {
             if errno == EINTR { return .wrote(0) }
@@ -127,7 +132,7 @@ final class LogStream: @unchecked Sendable {
         return .wrote(count)
     }
 
-    private func noteEnd(_ written: UnsafeRawBufferPointer) {
+    func noteEnd(_ written: UnsafeRawBufferPointer) {
         guard written[written.count - 1] != 0x0A else {
             tornEnd = nil
             return
@@ -151,25 +156,25 @@ final class LogStream: @unchecked Sendable {
         }
     }
 
-    private func failed(_ code: Int32) -> Blockage {
+    func failed(_ code: Int32) -> Blockage {
         // A device that failed once may have come back under a new mount: the next try opens the path again.
         if code != ENOSPC, code != EDQUOT, tornEnd == nil { closeFile() }
         return Blockage(reason: .failure, code: code)
     }
 
-    private func endNow() -> Int {
+    func endNow() -> Int {
         var status = stat()
         return fstat(fd, &status) == 0 ? Int(status.st_size) : size
     }
 
     /// The length of the first line: what a file must have room for.
-    private func roomWanted(_ bytes: UnsafeRawBufferPointer) -> Int {
+    func roomWanted(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard let end = memchr(bytes.baseAddress!, 0x0A, bytes.count) else { return bytes.count }
         return UnsafeRawPointer(end) - bytes.baseAddress! + 1
     }
 
     /// Whole lines that fit into this file, or the one line that has to go anyway.
-    private func chunkLength(_ bytes: UnsafeRawBufferPointer) -> Int {
+    func chunkLength(_ bytes: UnsafeRawBufferPointer) -> Int {
         let room = min(max(rotation.bytes - size, 0), LogStream.largestWrite)
         if bytes.count <= room { return bytes.count }
         var end = min(room, bytes.count)
@@ -180,7 +185,7 @@ final class LogStream: @unchecked Sendable {
     // Opening.
 
     /// nil, or the errno.
-    private func openIfNeeded() -> Int32? {
+    func openIfNeeded() -> Int32? {
         if fd >= 0 { return nil }
         fd = nj_log_open_append(path, mode, 0)
         if fd < 0, errno == ENOENT, makeDirectory(rotated.directory) { fd = nj_log_open_append(path, mode, 0) }
@@ -189,7 +194,7 @@ final class LogStream: @unchecked Sendable {
         return nil
     }
 
-    private func adopt() {
+    func adopt() {
         var status = stat()
         fstat(fd, &status)
         inode = UInt64(status.st_ino)
@@ -206,7 +211,7 @@ final class LogStream: @unchecked Sendable {
     }
 
     /// A crash or a full disk may have left half a line.
-    private func endTornLine() {
+    func endTornLine() {
         guard size > 0 else { return }
         let reader = open(path, O_RDONLY | O_CLOEXEC)
         guard reader >= 0 else { return }
@@ -223,10 +228,10 @@ final class LogStream: @unchecked Sendable {
         reserveIsHeld = false
     }
 
-    private func reopen() { closeFile() }
+    func reopen() { closeFile() }
 
     /// Reads length and identity again. False where the path leads elsewhere by now.
-    private func refresh() -> Bool {
+    func refresh() -> Bool {
         var mine = stat()
         var theirs = stat()
         guard fstat(fd, &mine) == 0 else { return false }
@@ -236,168 +241,13 @@ final class LogStream: @unchecked Sendable {
     }
 
     /// Waits for a rotation that another process is just carrying out, but not for a process that hangs.
-    private func lockShared() {
+    func lockShared() {
         for _ in 0..<100 {
             guard fd >= 0, flock(fd, LOCK_SH | LOCK_NB) != 0, errno == EWOULDBLOCK else { return }
             usleep(500)
         }
     }
-    private func unlock() { if fd >= 0 { _ = flock(fd, LOCK_UN) } }
-
-    // Rotation.
-
-    private func currentPeriod(seconds: Int) -> UInt64 {
-        guard let every = rotation.every, every.wholeSeconds > 0 else { return 0 }
-        return UInt64(max(0, seconds / every.wholeSeconds))
-    }
-
-    private func rotationIsDue(next: Int) -> Bool {
-        guard size > 0 else { return false }
-        if size + next > rotation.bytes { return true }
-        return rotation.every != nil && currentPeriod(seconds: Clock.wallSeconds()) != period
-    }
-
-    /// True where the log goes on in another file than before. False leaves everything as it was.
-    func rotate() -> Bool {
-        guard fd >= 0, lockExclusive() else { return fd < 0 }
-        defer { unlock() }
-        guard refresh() else {
-            reopen()
-            return true
-        }
-        rotated.scan(currentInode: inode)
-        let fresh = nj_log_open_fresh(rotated.freshPath, mode)
-        guard fresh >= 0 else { return false }
-        guard reserveBytes == 0 || reserve(fresh, from: 0), giveSecondName() else {
-            unlink(rotated.freshPath)
-            close(fresh)
-            return false
-        }
-        releaseReserve()
-        guard rename(rotated.freshPath, path) == 0 else {
-            unlink(rotated.freshPath)
-            close(fresh)
-            return false
-        }
-        unlock()
-        close(fd)
-        fd = fresh
-        adopt()
-        rotations += 1
-        deletedFiles += rotated.applyAgeAndCount(retention, now: Clock.wallSeconds())
-        return true
-    }
-
-    private func lockExclusive() -> Bool {
-        for _ in 0..<200 {
-            if flock(fd, LOCK_EX | LOCK_NB) == 0 { return true }
-            // File systems without locks: the renames below are safe by themselves.
-            guard errno == EWOULDBLOCK else { return true }
-            usleep(1_000)
-        }
-        return false
-    }
-
-    /// The old file under its number. A name that is taken leads to the next number.
-    private func giveSecondName() -> Bool {
-        var number = rotated.nextNumber
-        for _ in 0..<1_000 {
-            let target = rotated.path(number: number, packing: .plain)
-            if link(path, target) == 0 { return true }
-            if errno == EEXIST {
-                if isSameFile(target) { return true }
-                number += 1
-                continue
-            }
-            // No hard links here: the rename leaves a moment without a file, but loses nothing.
-            guard errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK else { return false }
-            return access(target, F_OK) != 0 && rename(path, target) == 0
-        }
-        return false
-    }
-
-    private func isSameFile(_ other: String) -> Bool {
-        var status = stat()
-        return stat(other, &status) == 0 && UInt64(status.st_ino) == inode && UInt64(status.st_dev) == device
-    }
-
-    // Budget.
-
-    /// A packing file may grow as large as what it packs, so that much is always left free.
-    private var allowance: Int { compression == .none ? 0 : rotation.bytes }
-
-    /// What all files of this log take of the disk now.
-    var bytesOnDisk: Int {
-        rotated.bytes + ((max(size, allocatedEnd) + 4_095) & ~4_095)
-    }
-
-    private func makeRoom(for chunk: Int) -> Bool {
-        let limit = retention.totalBytes - allowance
-        guard bytesOnDisk + chunk + 4_096 > limit, isRegular else { return true }
-        rotated.scan(currentInode: inode)
-        while bytesOnDisk + chunk + 4_096 > limit {
-            guard rotated.deleteOldest(keeping: 0) != nil else { return bytesOnDisk + chunk <= retention.totalBytes }
-            deletedFiles += 1
-        }
-        return true
-    }
-
-    private func belowFloor() -> Bool {
-        guard keepsFloor, isRegular, floor.bytes > 0, floor.share > 0 else { return false }
-        while true {
-            var status = statvfs()
-            guard fstatvfs(fd, &status) == 0, status.f_blocks > 0 else { return false }
-            let total = Double(status.f_blocks) * Double(status.f_frsize)
-            let free = Double(status.f_bavail) * Double(status.f_frsize)
-            if free >= min(Double(floor.bytes), total * floor.share) { return false }
-            guard freeOldest() else { return true }
-        }
-    }
-
-    /// Makes room on a full disk. False where only the minimum is left.
-    func freeOldest() -> Bool {
-        rotated.scan(currentInode: inode)
-        guard rotated.deleteOldest(keeping: retention.minimumFiles) != nil else { return false }
-        deletedFiles += 1
-        return true
-    }
-
-    /// Age and number, also when nothing is written.
-    func maintain() {
-        guard fd >= 0 else { return }
-        rotated.scan(currentInode: inode)
-        deletedFiles += rotated.applyAgeAndCount(retention, now: Clock.wallSeconds())
-        if reserveBytes > 0, isRegular { topUpReserve() }
-        _ = belowFloor()
-        if tornEnd == nil, rotation.every != nil, refresh(), rotationIsDue(next: 0) { _ = rotate() }
-    }
-
-    func rescan() { rotated.scan(currentInode: inode) }
-
-    // Reserve: blocks allocated behind the end of the file (fallocate, KEEP_SIZE). Appending uses them up first, so the
-    // next error lines need nothing from a full disk.
-
-    private func topUpReserve() {
-        guard allocatedEnd - size < reserveBytes / 2 || !reserveIsHeld else { return }
-        let wanted = min(reserveBytes, max(0, retention.totalBytes - rotated.bytes - size - 4_096))
-        if wanted > 0, reserve(fd, from: size, bytes: wanted) {
-            allocatedEnd = size + wanted
-            reserveIsHeld = true
-        }
-    }
-
-    private func reserve(_ descriptor: Int32, from: Int, bytes: Int? = nil) -> Bool {
-        let code = nj_log_reserve(descriptor, off_t(from), off_t(bytes ?? reserveBytes))
-        // Where the file system cannot do it there is no reserve, and nothing to wait for.
-        return code == 0 || code == EOPNOTSUPP || code == ENOSYS
-    }
-
-    /// Only under the exclusive lock: nobody appends between the two calls.
-    private func releaseReserve() {
-        guard reserveBytes > 0 else { return }
-        var status = stat()
-        if fstat(fd, &status) == 0 { ftruncate(fd, status.st_size) }
-    }
+    func unlock() { if fd >= 0 { _ = flock(fd, LOCK_UN) } }
 
     /// A line of our own, written between lines. Best effort.
     func writeOwnLine(_ bytes: [UInt8]) -> Bool {
@@ -411,7 +261,7 @@ final class LogStream: @unchecked Sendable {
         return count == bytes.count
     }
 
-    private func tornOwn() {
+    func tornOwn() {
         if Glibc.write(fd, "\n", 1) != 1 { closeFile() }
     }
 
