@@ -24,3 +24,13 @@ grep -E 'Test run with [1-9][0-9]* tests? .*passed' "$journal_log" >/dev/null
 
 step "consumers: who embeds one product needs nothing else"
 Tests/Consumers/run.sh
+
+step "release build"
+packaging/build-release.sh
+bin=.build-release/bin
+
+step "a real Prometheus"
+Tests/System/prometheus.sh "$bin"
+
+step "a real systemd"
+Tests/System/install-life.sh "$bin"
