@@ -37,6 +37,10 @@ public final class Agent {
     var selfWatch: SelfWatch
     var keeping = Keeping()
     private var isStopping = false
+    /// After so many rounds the start is over.
+    private static let settledAfter: Int64 = 10
+    /// Reloads and large answers touch code as well: it is given back again after so many rounds.
+    private static let settledEvery: Int64 = 600
 
     /// Opens everything that must open; what may be missing is logged and gone without.
     public init(config: Config, paths: Paths, root: String, log: OwnLog) throws(AgentError) {
@@ -123,6 +127,7 @@ public final class Agent {
                 "used \(share) of a core (budget \(ProcessTable.percent(selfWatch.budget))): sampling every \(interval.spoken) now"
             )
         }
+        if selfWatch.rounds % Self.settledEvery == Self.settledAfter { StartPages.giveBack() }
         if selfWatch.rounds % 60 == 0 { supervisor.status(statusLine) }
     }
 
