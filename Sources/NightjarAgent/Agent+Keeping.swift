@@ -24,9 +24,9 @@ extension Agent {
         let states = Self.statePrefixes.flatMap { history.loadStates(prefix: $0) }
         observatory.restore(states, lives: history.loadLives())
         watches.restore(history.loadStates(prefix: "watch/"))
-        let alerts = history.loadStates(prefix: "alert/") + history.loadStates(prefix: "book")
-        book.restore(alerts, at: now)
-        for silence in history.silences() { book.add(silence) }
+        let records = ["book"] + AlertBook.statePrefixes
+        book.restore(records.flatMap { history.loadStates(prefix: $0) }, at: now)
+        history.endAlerts(exceptFor: Set(book.open.map(\.id)), at: now)
     }
 
     /// Called once a round; cheap unless something changed or a span is over.
@@ -36,7 +36,7 @@ extension Agent {
         if isUrgent || !changed.isEmpty {
             let snapshot = book.snapshot(at: now)
             submit {
-                history.replaceStates(prefixes: ["alert/", "book"], snapshot)
+                history.replaceStates(prefixes: AlertBook.statePrefixes, snapshot)
                 history.saveAlerts(changed)
             }
         }
@@ -60,13 +60,18 @@ extension Agent {
         for notice in history.takeNotices() { log.warning(notice) }
     }
 
+    /// The book's own record decides at the next start; the table is for who reads without an agent.
     func keepSilences() {
         let history = history
         let silences = book.silences
-        submit { history.saveSilences(silences) }
+        let snapshot = book.snapshot(at: clock.now)
+        submit {
+            history.saveSilences(silences)
+            history.replaceStates(prefixes: AlertBook.statePrefixes, snapshot)
+        }
     }
 
-    private func submit(_ job: @escaping @Sendable () -> Void) {
+    func submit(_ job: @escaping @Sendable () -> Void) {
         if !keeper.submit(job) { log.error("history is too slow; this change is not kept") }
     }
 }

@@ -18,6 +18,7 @@ extension Agent {
             alerts: book.open,
             totals: AlertTotals(opened: counters.opened, resolved: counters.resolved, dropped: counters.dropped),
             cards: DetectorRegistry.all)
+        page.add(detectors: DetectorRegistry.all.map { ($0.name, observatory.isOn($0.name)) })
         if let host = observatory.host { page.add(host) }
         page.add(watched: watchedProcesses)
         for family in observatory.groupMetrics { page.add(family) }

@@ -97,6 +97,7 @@ public final class Agent {
         answers += watches.round(at: now, observatory)
         for process in observatory.ended { book.ended(process, at: now) }
         var actions = decide(answers, at: now)
+        actions += decide(observatory.answers(toAwaited: book.awaited, at: now), at: now)
         actions += book.tick(at: now)
         carryOut(actions)
         for sink in sinks { sink.tick(at: now) }
@@ -144,7 +145,9 @@ public final class Agent {
         }
         config = fresh
         book.rules = Self.rules(fresh)
-        for sink in sinks { sink.finish(within: .seconds(1)) }
+        // What the old ones still hold may hang with its receiver: not on this thread.
+        let old = sinks
+        submit { for sink in old { sink.finish(within: .seconds(2)) } }
         sinks = Self.sinks(fresh)
         observatory.apply(fresh)
         watches.apply(fresh)

@@ -41,12 +41,10 @@ extension AlertBook {
     private func isOver(_ entry: AlertEntry, at now: Moment) -> Bool {
         let rule = rules.rule(of: entry.line.detector)
         if now - entry.heardAt > rule.grace { return true }
-        guard entry.witnesses.isEmpty, let quietSince = entry.quietSince else { return false }
-        if let undecidedAt = entry.undecidedAt, now - undecidedAt <= rule.grace,
-            now - entry.confirmedAt <= rule.patience
-        {
-            return false
-        }
+        guard entry.witnesses.isEmpty else { return false }
+        if now - entry.confirmedAt > rule.patience { return true }
+        if let undecidedAt = entry.undecidedAt, now - undecidedAt <= rule.grace { return false }
+        guard let quietSince = entry.quietSince else { return false }
         return now - quietSince >= rule.quietNeeded(flaps: entry.alert.flaps)
     }
 

@@ -202,6 +202,17 @@ import Testing
         #expect(night.book.open.first?.finding.subject.process?.pid == 2)
     }
 
+    @Test func `a next life that never gets old enough for a verdict ends it after six hours`() {
+        var night = Night()
+        night.found(pid: 1)
+        night.tick()
+        night.ended(pid: 1)
+        night.pass(.hours(5.5)) { $0.tooEarly(pid: 2) }
+        #expect(night.told == ["open HeapGrowth checkout"])
+        night.pass(.hours(1)) { $0.tooEarly(pid: 2) }
+        #expect(night.told == ["open HeapGrowth checkout", "resolve HeapGrowth checkout"])
+    }
+
     @Test func `it says of whom it awaits an answer`() {
         var night = Night()
         night.found(pid: 1)

@@ -297,3 +297,42 @@ final class Observatory {
     /// Forgets restored states that nobody claimed; called some rounds after the start.
     func dropUnclaimed() { restored = [:] }
 }
+
+// MARK: - Restarted services
+
+extension Observatory {
+    /// A next life younger than this says nothing about what its predecessor's alert was for.
+    private static let adultAge = Duration.hours(1)
+
+    /// For each alert whose witness is gone: what a living process of the same subject says, "too early" included.
+    /// Walks all processes, but there is seldom such an alert.
+    func answers(toAwaited lines: [(detector: String, subject: Subject)], at now: Moment) -> [WatchAnswer] {
+        lines.compactMap { line -> WatchAnswer? in
+            guard line.subject.kind == .process else { return nil }
+            let lives = slots.filter { slot in
+                slot.context.map { $0.identity.name == line.subject.name && $0.identity.unit == line.subject.unit }
+                    ?? false
+            }
+            guard let eldest = lives.min(by: { Self.began($0) < Self.began($1) }), let context = eldest.context else {
+                return nil
+            }
+            // What grows again says so itself.
+            guard line.detector != ProcessDetector.heapGrowth.name || eldest.detectors.heap.stage < .growing else {
+                return nil
+            }
+            let isYoung =
+                line.detector == ProcessDetector.heapGrowth.name
+                ? eldest.detectors.heap.stage == .tooEarly
+                : now - context.identity.startedAt < .seconds(Self.adultAge.inSeconds * context.settings.timeScale)
+            return WatchAnswer(
+                detector: line.detector, subject: context.subject, answer: isYoung ? .tooEarly : .quiet)
+        }
+    }
+
+    private static func began(_ slot: ProcessState) -> Moment {
+        slot.context?.identity.startedAt ?? Moment(nanoseconds: .max)
+    }
+
+    /// Whether a detector runs where the configuration says nothing of the subject.
+    func isOn(_ detector: String) -> Bool { settings.settings(for: .host).isOn(detector) }
+}
