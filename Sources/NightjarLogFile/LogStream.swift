@@ -265,7 +265,8 @@ final class LogStream: @unchecked Sendable {
         if Glibc.write(fd, "\n", 1) != 1 { closeFile() }
     }
 
-    func syncToDisk() { if fd >= 0 { fdatasync(fd) } }
+    /// 0, or the errno with which the disk refuses what the kernel had taken.
+    func syncToDisk() -> Int32 { fd >= 0 && fdatasync(fd) != 0 ? errno : 0 }
 }
 
 extension LogStream {

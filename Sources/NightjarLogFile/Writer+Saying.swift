@@ -13,6 +13,14 @@ extension LogCore {
         if isNew { tellBlockage(blockage, stream.path) }
     }
 
+    /// What is lost then the kernel had already taken, so it cannot be written again: it can only be said.
+    func syncErrors(_ stream: LogStream) {
+        let code = stream.syncToDisk()
+        guard code != 0 else { return }
+        let text = "error lines did not reach the disk: \(errorText(code))"
+        teller.tell(LogNotice(kind: .unwritable, path: stream.path, text: text))
+    }
+
     func errorsBlocked(_ blockage: Blockage) {
         errorsAreBlocked.store(true, ordering: .relaxed)
         let isNew = writer.errorBlockage != blockage && writer.blockage == nil

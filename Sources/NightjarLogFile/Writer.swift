@@ -85,7 +85,7 @@ extension LogCore {
         let outcome = drain(errorLane, errorStream)
         guard let blockage = outcome.blockage else {
             if outcome.wrote {
-                if settings.syncsErrors { errorStream.syncToDisk() }
+                if settings.syncsErrors { syncErrors(errorStream) }
                 writer.errorBlockage = nil
                 errorsAreBlocked.store(false, ordering: .relaxed)
             }

@@ -279,4 +279,37 @@ private struct Facts: Sendable {
         #expect(facts.ledger.produced == 50_001)
         #expect(facts.ledger.kept + facts.ledger.droppedTotal == 50_001)
     }
+
+    @Test func `a disk that fails only when it is asked to keep its word is reported`() throws {
+        // ext4 on a sparse image on a tmpfs that fills: write(2) succeeds, fdatasync gets EIO.
+        let path = scratch("disk")
+        let base = scratch("base")
+        let found = PrivateMounts.run { () -> (isMounted: Bool, notices: [LogNotice], ledger: LogLedger) in
+            var isMounted = SmallDisk.tmpfs.mount(at: base, mebibytes: 8)
+            mkdir(path, 0o755)
+            isMounted =
+                isMounted
+                && PrivateMounts.shell(
+                    """
+                    truncate -s 64M \(base)/image && mkfs.ext4 -q -m 0 -O ^has_journal \(base)/image \
+                    && mount -o loop \(base)/image \(path)
+                    """)
+            fillUp(base + "/foreign")
+            let told = Mutex<[LogNotice]>([])
+            let (file, logger) = makeLog(path + "/a.log") {
+                $0.errorFile = .init()
+                $0.syncsErrors = true
+                $0.notices = .call { notice in told.withLock { $0.append(notice) } }
+            }
+            for index in 0..<50 { logger.error("line \(index) \(String(repeating: "x", count: 4_000))") }
+            _ = eventually { !told.withLock { $0 }.isEmpty }
+            file.close()
+            return (isMounted, told.withLock { $0 }, file.ledger)
+        }
+        let facts = try #require(found)
+        try #require(facts.isMounted, "cannot mount ext4 on a sparse image")
+        #expect(facts.notices.count { $0.kind == .unwritable && $0.text.contains("did not reach the disk") } == 1)
+        #expect(facts.ledger.produced == 50)
+        #expect(facts.ledger.kept + facts.ledger.droppedTotal == 50)
+    }
 }
