@@ -30,13 +30,17 @@ if [ "${#names[@]}" -eq 0 ]; then
     mapfile -t names < <(sed -n 's/^ *benchmark("\([A-Za-z]*\)".*/\1/p' "$package/Package.swift")
 fi
 
-# The agent as it is shipped, for those who weigh it.
+# The agent and its inspector as they are shipped, for those who weigh them.
+static=$PWD/.build-release
 for name in "${names[@]}"; do
-    [[ $name == Agent* ]] || continue
-    agent=$PWD/.build-release
-    swift build -c release --static-swift-stdlib --scratch-path "$agent" --product nightjard
-    options+=(--agent "$agent/release/nightjard")
-    break
+    case $name in
+    Agent*) product=nightjard option=--agent ;;
+    Heap*) product=nightjar-inspect option=--inspect ;;
+    *) continue ;;
+    esac
+    [[ " ${options[*]-} " == *" $option "* ]] && continue
+    swift build -c release --static-swift-stdlib --scratch-path "$static" --product "$product"
+    options+=("$option" "$static/release/$product")
 done
 
 failed=()

@@ -113,21 +113,34 @@ final class Rescan: @unchecked Sendable {
         }
     }
 
-    @inline(__always) private func scan(
-        _ words: UnsafePointer<UInt64>, _ count: Int, at start: UInt64, _ findings: Findings
-    ) {
-        for (number, cluster) in index.clusters.enumerated() {
-            let (low, span) = (cluster.low, cluster.high - cluster.low)
-            let near = coarse[number].words
-            for at in 0..<count {
-                let offset = (words[at] & Marker.addressMask) &- low
-                if offset < span {
-                    let part = Int(offset &>> Self.coarseShift)
-                    if near[part &>> 6] &>> UInt64(part & 63) & 1 != 0 {
-                        closely(offset &+ low, from: start &+ UInt64(at) &* 8, findings)
-                    }
+    private func scan(_ words: UnsafePointer<UInt64>, _ count: Int, at start: UInt64, _ findings: Findings) {
+        // Nearly always two clusters: the break and the mmap area. One pass then serves both.
+        guard index.clusters.count == 2 else {
+            for (number, cluster) in index.clusters.enumerated() {
+                for at in 0..<count {
+                    look(words[at], cluster.low, cluster.high - cluster.low, coarse[number].words, start, at, findings)
                 }
             }
+            return
+        }
+        let (first, second) = (index.clusters[0], index.clusters[1])
+        let (low0, span0, near0) = (first.low, first.high - first.low, coarse[0].words)
+        let (low1, span1, near1) = (second.low, second.high - second.low, coarse[1].words)
+        for at in 0..<count {
+            look(words[at], low1, span1, near1, start, at, findings)
+            look(words[at], low0, span0, near0, start, at, findings)
+        }
+    }
+
+    @inline(__always) private func look(
+        _ word: UInt64, _ low: UInt64, _ span: UInt64, _ near: UnsafeMutablePointer<UInt64>, _ start: UInt64, _ at: Int,
+        _ findings: Findings
+    ) {
+        let offset = (word & Marker.addressMask) &- low
+        guard offset < span else { return }
+        let part = Int(offset &>> Self.coarseShift)
+        if near[part &>> 6] &>> UInt64(part & 63) & 1 != 0 {
+            closely(offset &+ low, from: start &+ UInt64(at) &* 8, findings)
         }
     }
 

@@ -38,6 +38,9 @@ let package = Package(
         benchmark("AgentMemory", []),
         benchmark("AlertCost", [room("NightjarModel"), room("NightjarAlerts")]),
         benchmark("HistoryWeight", [room("NightjarModel"), room("NightjarHistory")]),
+        benchmark("HeapCensus", ["CFloor"]),
+        // A heap of a known size for it.
+        .executableTarget(name: "heapfill", swiftSettings: strict),
 
         // spdlog by its headers, where Debian's libspdlog-dev is installed.
         .target(name: "CSpdlog"),

@@ -17,4 +17,7 @@ long floor_open(struct floor_sample *_Nullable *_Nonnull samples);
 long floor_read(struct floor_sample *samples, long count);
 void floor_close(struct floor_sample *samples, long count);
 
+/// Reads the heap of a process with process_vm_readv on one thread or two. Answers the bytes read, -1 where it could not.
+long long floor_read_heap(int32_t pid, int32_t threads);
+
 #pragma clang assume_nonnull end

@@ -1,0 +1,58 @@
+// Reads every anonymous writable mapping of a process in pieces of 1 MiB and does nothing with them.
+#include "CFloor.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+
+enum { piece = 1 << 20, most = 1 << 16 };
+
+struct work {
+    int32_t pid;
+    long count;
+    uint64_t starts[most];
+    uint32_t lengths[most];
+    atomic_long next;
+    atomic_llong bytes;
+};
+
+static void *read_pieces(void *context) {
+    struct work *work = context;
+    char *buffer = malloc(piece);
+    for (long at; (at = atomic_fetch_add(&work->next, 1)) < work->count;) {
+        struct iovec to = {buffer, work->lengths[at]}, from = {(void *)work->starts[at], work->lengths[at]};
+        ssize_t got = process_vm_readv(work->pid, &to, 1, &from, 1, 0);
+        if (got > 0) atomic_fetch_add(&work->bytes, got);
+    }
+    free(buffer);
+    return 0;
+}
+
+long long floor_read_heap(int32_t pid, int32_t threads) {
+    char path[64], line[4096];
+    snprintf(path, sizeof path, "/proc/%d/maps", pid);
+    FILE *maps = fopen(path, "r");
+    struct work *work = calloc(1, sizeof *work);
+    if (!maps || !work) return -1;
+    work->pid = pid;
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long start, end, inode;
+        char rights[5];
+        if (sscanf(line, "%lx-%lx %4s %*s %*s %lu", &start, &end, rights, &inode) != 4) continue;
+        if (inode != 0 || rights[0] != 'r' || rights[1] != 'w' || strstr(line, "[stack]")) continue;
+        for (unsigned long at = start; at < end && work->count < most; at += piece) {
+            work->starts[work->count] = at;
+            work->lengths[work->count++] = (uint32_t)(end - at < piece ? end - at : piece);
+        }
+    }
+    fclose(maps);
+    pthread_t second;
+    int two = threads > 1 && pthread_create(&second, 0, read_pieces, work) == 0;
+    read_pieces(work);
+    if (two) pthread_join(second, 0);
+    long long bytes = atomic_load(&work->bytes);
+    free(work);
+    return bytes;
+}
