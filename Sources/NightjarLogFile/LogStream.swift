@@ -45,6 +45,8 @@ final class LogStream: @unchecked Sendable {
     var tornEnd: Int?
     /// Where that line begins.
     var tornStart = 0
+    /// Calls of write(2).
+    var writes = 0
     var rotations = 0
     var deletedFiles = 0
     var reserveIsHeld = false
@@ -120,6 +122,7 @@ final class LogStream: @unchecked Sendable {
     }
 
     func put(_ bytes: UnsafeRawBufferPointer) -> Step {
+        writes += 1
         let count = Glibc.write(fd, bytes.baseAddress!, bytes.count)
         guard count >= 0 else {
             if errno == EINTR { return .wrote(0) }

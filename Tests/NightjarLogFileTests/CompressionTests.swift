@@ -42,7 +42,7 @@ func output(_ command: String, _ arguments: [String]) -> String? {
         }
         logger.info("start")
         #expect(eventually { packed(".gz").count == 3 && packed(".packing").isEmpty })
-        file.close()
+        file.close(within: .seconds(20))
         #expect(output("gzip", ["-dc", scratch("a.log.000002.gz")]) == plain)
         let attributes = try FileManager.default.attributesOfItem(atPath: scratch("a.log.000002.gz"))
         #expect(attributes[.modificationDate] as? Date == time)
@@ -56,7 +56,7 @@ func output(_ command: String, _ arguments: [String]) -> String? {
         let (file, logger) = makeLog(scratch("a.log")) { $0.compression = .zstd(level: 3) }
         logger.info("start")
         #expect(eventually { packed(".zst").count == 2 && packed(".packing").isEmpty })
-        file.close()
+        file.close(within: .seconds(20))
         let data = try Data(contentsOf: URL(filePath: scratch("a.log.000002.zst")))
         #expect(data.prefix(4) == Data([0x28, 0xB5, 0x2F, 0xFD]))
         #expect(data.count < plain.count / 4)
@@ -85,7 +85,7 @@ func output(_ command: String, _ arguments: [String]) -> String? {
         #expect(
             eventually { scratch.names == ["a.log", "a.log.000001.gz", "a.log.000002.gz", "a.log.000003.gz"] },
             "\(scratch.names)")
-        file.close()
+        file.close(within: .seconds(20))
         for number in 1...3 {
             #expect(output("gzip", ["-dc", scratch("a.log.00000\(number).gz")])?.split(separator: "\n").count == 5_000)
         }
@@ -101,12 +101,12 @@ func output(_ command: String, _ arguments: [String]) -> String? {
         var generator = SystemRandomNumberGenerator()
         for index in 0..<60_000 {
             logger.info("line \(index) \(generator.next()) \(generator.next())")
-            if index % 2_000 == 1_999 { file.flush() }
+            if index % 2_000 == 1_999 { file.flush(within: .seconds(20)) }
         }
         // Everything went through while at most a file or two could be packed at 2 MB/s.
         #expect(file.ledger.kept == 60_000)
         #expect(diskUse(scratch.path) <= 8 << 20)
-        file.close()
+        file.close(within: .seconds(20))
     }
 
     @Test func `what does not shrink stays plain`() throws {
@@ -116,7 +116,7 @@ func output(_ command: String, _ arguments: [String]) -> String? {
         let (file, logger) = makeLog(scratch("a.log")) { $0.compression = .gzip() }
         logger.info("start")
         #expect(eventually { file.core.packer.failures == 1 && !file.core.packer.isRunning })
-        file.close()
+        file.close(within: .seconds(20))
         #expect(scratch.names == ["a.log", "a.log.000001"])
     }
 
@@ -137,6 +137,6 @@ func output(_ command: String, _ arguments: [String]) -> String? {
         logger.info("start")
         #expect(eventually { file.core.packer.failures > 0 && !file.core.packer.isRunning })
         #expect(scratch.names == ["a.log", "a.log.000001"])
-        file.close()
+        file.close(within: .seconds(20))
     }
 }

@@ -17,7 +17,7 @@ import Testing
             $0.errorFile = .init()
         }
         logger.info("line 0")
-        file.flush()
+        file.flush(within: .seconds(20))
         for index in 1..<200 { logger.info("line \(index)") }
         // The writer must not get to it: errors are urgent, so there is none here.
         withExtendedLifetime(file) { keptAlive = file }
@@ -100,7 +100,7 @@ import Testing
         await #expect(processExitsWith: .signal(SIGKILL)) { [path = scratch("a.log") as String] in
             let logger = EndTests.patient(path)
             logger.error("line 200")
-            usleep(300_000)
+            _ = eventually { EndTests.keptAlive?.ledger.kept == 201 }
             kill(getpid(), SIGKILL)
         }
         #expect(records([scratch("a-error.log")]).count == 1)
@@ -147,10 +147,10 @@ import Testing
     @Test func `after close records are counted as dropped`() {
         let (file, logger) = makeLog(scratch("a.log"))
         logger.info("line 0")
-        file.close()
+        file.close(within: .seconds(20))
         logger.info("late")
         logger.error("late")
-        file.close()
+        file.close(within: .seconds(20))
         #expect(file.ledger.kept == 1)
         #expect(file.ledger.dropped == [.closed: 2])
     }
@@ -158,7 +158,7 @@ import Testing
     @Test func `a log that is never used touches no file and starts no thread`() {
         let (file, _) = makeLog(scratch("a.log"))
         #expect(file.flush())
-        file.close()
+        file.close(within: .seconds(20))
         #expect(scratch.names.isEmpty)
         let isStarted = file.core.isStarted.load(ordering: .relaxed)
         #expect(!isStarted)

@@ -26,8 +26,9 @@ import Testing
                 slowest = max(slowest, Clock.monotonic() - begin)
             }
             file.flush(within: .milliseconds(100))
+            _ = eventually { file.health.trouble != nil }
             let health = file.health
-            file.close()
+            file.close(within: .seconds(20))
             return (file.ledger, health, told.withLock { $0 }, slowest)
         }
         let (ledger, health, notices, slowest) = try #require(found, "the kernel has no seccomp")
@@ -38,14 +39,14 @@ import Testing
         #expect(health.trouble == errorText(code))
         #expect(notices.count { $0.kind == kind } == 1)
         #expect(notices.contains { $0.kind == .errorsLost })
-        #expect(slowest < 500_000_000)
+        #expect(slowest < 2_000_000_000)
     }
 
     @Test func `a path that cannot be opened is no reason to end: lines wait and are counted`() {
         let (file, logger) = makeLog("/proc/no/such/a.log") { $0.bufferBytes = 64 << 10 }
         for index in 0..<5_000 { logger.info("line \(index)") }
         #expect(!file.flush(within: .milliseconds(50)))
-        file.close()
+        file.close(within: .seconds(20))
         #expect(file.ledger.dropped[.unwritable] ?? 0 > 0)
         #expect(file.ledger.kept == 0)
         #expect(file.ledger.produced == 5_000)
@@ -57,7 +58,7 @@ import Testing
             $0.rotation.bytes = 4_096
         }
         for index in 0..<1_000 { logger.error("line \(index)") }
-        file.close()
+        file.close(within: .seconds(20))
         #expect(file.ledger.kept == 1_000)
         #expect(file.health.rotations == 0)
         #expect(file.configuration.errorFile == nil)
@@ -66,7 +67,7 @@ import Testing
     @Test func `always full: every line is counted`() {
         let (file, logger) = makeLog("/dev/full") { $0.bufferBytes = 64 << 10 }
         for index in 0..<2_000 { logger.info("line \(index)") }
-        file.close()
+        file.close(within: .seconds(20))
         #expect(file.ledger.kept == 0)
         #expect(file.ledger.dropped.values.reduce(0, +) == 2_000)
     }
@@ -83,7 +84,7 @@ import Testing
             limit.rlim_cur = 1_024
             setrlimit(__rlimit_resource_t(7), &limit)
             let flushed = file.flush(within: .seconds(5))
-            file.close()
+            file.close(within: .seconds(20))
             let count = records([directory("a.log")]).count
             exit(inVain && flushed && count == 100 ? 0 : 1)
         }

@@ -44,7 +44,7 @@ private struct Facts: Sendable {
                 configure(&$0)
             }
             scenario(path, file, logger, &facts)
-            file.close()
+            file.close(within: .seconds(20))
             facts.ledger = file.ledger
             facts.health = file.health
             facts.mainLines = files(path + "/a.log").flatMap(lines)
@@ -74,7 +74,7 @@ private struct Facts: Sendable {
         let facts = try onDisk(disk, mebibytes: 8, { _ in }) { path, file, logger, facts in
             logger.error("line 0")
             logger.info("first")
-            file.flush()
+            file.flush(within: .seconds(20))
             facts.checks["reserve"] = file.health.errorReserveIsHeld
             fillUp(path + "/foreign")
             // 1,000 errors of about 160 bytes fit into the reserve of 256 KiB; the debug lines fit nowhere.
@@ -84,7 +84,7 @@ private struct Facts: Sendable {
                 if index % 100 == 0 { file.flush(within: .milliseconds(50)) }
             }
             file.flush(within: .milliseconds(500))
-            facts.checks["trouble"] = file.health.trouble != nil
+            facts.checks["trouble"] = eventually { file.health.trouble != nil }
         }
         #expect(facts.checks == ["reserve": true, "trouble": true])
         #expect(facts.errors() == Array(0...1_000))
@@ -92,13 +92,13 @@ private struct Facts: Sendable {
         #expect((facts.ledger.dropped[.unwritable] ?? 0) > 1_000)
         #expect(facts.ledger.produced == 1_001 + 1 + 20_000)
         #expect(facts.ledger.pending == 0)
-        #expect(facts.slowestCall < 0.5)
+        #expect(facts.slowestCall < 2)
     }
 
     @Test func `one record when full, then silence, and one when it is over`() throws {
         let facts = try onDisk(.tmpfs, mebibytes: 4, { _ in }) { path, file, logger, _ in
             logger.info("first")
-            file.flush()
+            file.flush(within: .seconds(20))
             fillUp(path + "/foreign")
             for _ in 0..<30 {
                 logger.info("waits \(String(repeating: "x", count: 5_000))")
@@ -106,7 +106,7 @@ private struct Facts: Sendable {
             }
             unlink(path + "/foreign")
             logger.info("last")
-            file.flush()
+            file.flush(within: .seconds(20))
         }
         #expect(facts.notices.map(\.kind) == [.diskFull, .recovered], "\(facts.notices)")
         #expect(facts.notices.first?.text.contains("No space left on device") == true)
@@ -131,7 +131,7 @@ private struct Facts: Sendable {
             // 20 MB of lines into 8 MB: the disk is filled by ourselves.
             for index in 0..<20_000 {
                 logger.info("line \(index) \(String(repeating: "y", count: 900))")
-                if index % 200 == 199 { file.flush() }
+                if index % 200 == 199 { file.flush(within: .seconds(20)) }
             }
         }
         #expect(facts.ledger.kept == 20_000)
@@ -150,7 +150,7 @@ private struct Facts: Sendable {
             }
         ) { path, file, logger, facts in
             logger.info("line 0")
-            file.flush()
+            file.flush(within: .seconds(20))
             fillUp(path + "/foreign")
             sleep(2)
             // A rotation is due by time, but there is no room to begin a new file with.
@@ -159,7 +159,7 @@ private struct Facts: Sendable {
             facts.checks["old file there"] = !lines(path + "/a.log").isEmpty || files(path + "/a.log").count > 1
             unlink(path + "/foreign")
             logger.info("line 20")
-            file.flush()
+            file.flush(within: .seconds(20))
         }
         #expect(facts.checks["old file there"] == true)
         #expect(facts.mainLines.compactMap(facts.number) == Array(0...20))
@@ -173,13 +173,13 @@ private struct Facts: Sendable {
             facts.isMounted = PrivateMounts.mount("tmpfs", "none", path, "size=8m,nr_inodes=6")
             let (file, logger) = makeLog(path + "/a.log") { $0.rotation.bytes = 16 << 10 }
             logger.info("line 0")
-            file.flush()
+            file.flush(within: .seconds(20))
             for index in 0..<10 { close(open(path + "/inode\(index)", O_CREAT | O_WRONLY, 0o644)) }
             for index in 1..<500 {
                 logger.info("line \(index)")
-                if index % 50 == 0 { file.flush() }
+                if index % 50 == 0 { file.flush(within: .seconds(20)) }
             }
-            file.close()
+            file.close(within: .seconds(20))
             facts.ledger = file.ledger
             facts.mainLines = files(path + "/a.log").flatMap(lines)
             return facts
@@ -194,7 +194,7 @@ private struct Facts: Sendable {
     func `a read-only remount is survived, and what waited is written afterwards`(_ disk: SmallDisk) throws {
         let facts = try onDisk(disk, mebibytes: 8, { $0.retention.minimumFiles = 1 }) { path, file, logger, facts in
             logger.info("line 0")
-            file.flush()
+            file.flush(within: .seconds(20))
             // The descriptors keep a file system busy: first nobody may hold it open for writing.
             facts.checks["read-only"] = FullDiskTests.remount(path, readOnly: true, file)
             for index in 1..<100 {
@@ -202,9 +202,9 @@ private struct Facts: Sendable {
                 if index % 10 == 0 { logger.error("line \(index)") }
             }
             facts.checks["in vain"] = !file.flush(within: .milliseconds(300))
-            facts.checks["said"] = file.health.trouble == "Read-only file system"
+            facts.checks["said"] = eventually { file.health.trouble == "Read-only file system" }
             facts.checks["writable"] = FullDiskTests.remount(path, readOnly: false, file)
-            facts.checks["flushed"] = file.flush(within: .seconds(5))
+            facts.checks["flushed"] = file.flush(within: .seconds(20))
         }
         #expect(
             facts.checks == ["read-only": true, "in vain": true, "said": true, "writable": true, "flushed": true])
@@ -227,18 +227,18 @@ private struct Facts: Sendable {
             .tmpfs, mebibytes: 8, { $0.freeSpaceFloor = .init(bytes: 2 << 20, share: 0.5) }
         ) { path, file, logger, facts in
             logger.info("line 0")
-            file.flush()
+            file.flush(within: .seconds(20))
             _ = FileManager.default.createFile(atPath: path + "/foreign", contents: Data(count: 7 << 20))
             for index in 1..<10 {
                 logger.info("line \(index)")
                 logger.error("line \(index)")
             }
             file.flush(within: .milliseconds(300))
-            facts.checks["errors written"] = lines(path + "/a-error.log").count == 9
+            facts.checks["errors written"] = eventually { lines(path + "/a-error.log").count == 9 }
             facts.checks["others wait"] = lines(path + "/a.log").count == 1
-            facts.checks["said"] = file.health.trouble == "below the free-space floor"
+            facts.checks["said"] = eventually { file.health.trouble == "below the free-space floor" }
             unlink(path + "/foreign")
-            facts.checks["flushed"] = file.flush(within: .seconds(5))
+            facts.checks["flushed"] = file.flush(within: .seconds(20))
         }
         #expect(
             facts.checks == ["errors written": true, "others wait": true, "said": true, "flushed": true])
@@ -251,7 +251,7 @@ private struct Facts: Sendable {
             .tmpfs, mebibytes: 4, { $0.errorFile = .init(reserveBytes: 64 << 10, memoryBytes: 64 << 10) }
         ) { path, file, logger, _ in
             logger.error("line 0")
-            file.flush()
+            file.flush(within: .seconds(20))
             fillUp(path + "/foreign")
             for index in 1...3_000 {
                 logger.error("line \(index)")
@@ -271,11 +271,11 @@ private struct Facts: Sendable {
     @Test func `writer never waits for the disk: calls stay quick while it is frozen full`() throws {
         let facts = try onDisk(.tmpfs, mebibytes: 4, { $0.bufferBytes = 256 << 10 }) { path, file, logger, facts in
             logger.info("first")
-            file.flush()
+            file.flush(within: .seconds(20))
             fillUp(path + "/foreign")
             facts.slowestCall = FullDiskTests.slowest(50_000) { logger.info("line \($0)") }
         }
-        #expect(facts.slowestCall < 0.5)
+        #expect(facts.slowestCall < 2)
         #expect(facts.ledger.produced == 50_001)
         #expect(facts.ledger.kept + facts.ledger.droppedTotal == 50_001)
     }
@@ -303,7 +303,7 @@ private struct Facts: Sendable {
             }
             for index in 0..<50 { logger.error("line \(index) \(String(repeating: "x", count: 4_000))") }
             _ = eventually { !told.withLock { $0 }.isEmpty }
-            file.close()
+            file.close(within: .seconds(20))
             return (isMounted, told.withLock { $0 }, file.ledger)
         }
         let facts = try #require(found)

@@ -19,9 +19,9 @@ import Testing
         for index in 0..<count {
             logger.info("line \(process) \(index) \(String(repeating: "z", count: index % 200))")
             if index % 100 == 0 { logger.error("line \(process) \(index)") }
-            if index % 50 == 0 { file.flush() }
+            if index % 50 == 0 { file.flush(within: .seconds(20)) }
         }
-        file.flush()
+        file.flush(within: .seconds(20))
         return file
     }
 
@@ -37,7 +37,7 @@ import Testing
 
     @Test func `two processes one log: every line of each, whole and in order, over many rotations`() async {
         async let first = #expect(processExitsWith: .success) { [path = scratch("a.log") as String] in
-            ManyProcessesTests.write(path, process: 1, count: 4_000, packed: false).close()
+            ManyProcessesTests.write(path, process: 1, count: 4_000, packed: false).close(within: .seconds(20))
             exit(0)
         }
         async let second = #expect(processExitsWith: .signal(SIGKILL)) { [path = scratch("a.log") as String] in
@@ -45,7 +45,7 @@ import Testing
             kill(getpid(), SIGKILL)
         }
         async let third = #expect(processExitsWith: .success) { [path = scratch("a.log") as String] in
-            ManyProcessesTests.write(path, process: 3, count: 4_000, packed: false).close()
+            ManyProcessesTests.write(path, process: 3, count: 4_000, packed: false).close(within: .seconds(20))
             exit(0)
         }
         _ = await (first, second, third)
@@ -61,13 +61,13 @@ import Testing
         async let first = #expect(processExitsWith: .success) { [path = scratch("a.log") as String] in
             let file = ManyProcessesTests.write(path, process: 1, count: 3_000, packed: true)
             _ = eventually { !file.core.packer.isRunning }
-            file.close()
+            file.close(within: .seconds(20))
             exit(0)
         }
         async let second = #expect(processExitsWith: .success) { [path = scratch("a.log") as String] in
             let file = ManyProcessesTests.write(path, process: 2, count: 3_000, packed: true)
             _ = eventually { !file.core.packer.isRunning }
-            file.close()
+            file.close(within: .seconds(20))
             exit(0)
         }
         _ = await (first, second)

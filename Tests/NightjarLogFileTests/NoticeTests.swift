@@ -100,10 +100,10 @@ import Testing
                 }
                 for index in 0..<300 {
                     logger.info("line \(index)")
-                    if index % 20 == 19 { file.flush() }
+                    if index % 20 == 19 { file.flush(within: .seconds(20)) }
                 }
                 let isTold = eventually { !told.withLock { $0 }.isEmpty }
-                file.close()
+                file.close(within: .seconds(20))
                 return hidden && isTold && told.withLock { $0 }.map(\.kind) == [.compressionMissing]
                     && records(files(directory("a.log"))).count == 300
             }

@@ -12,7 +12,7 @@ import Testing
     ) -> [String] {
         var (file, logger) = makeLog(scratch("a.log"), configure)
         body(&logger)
-        file.close()
+        file.close(within: .seconds(20))
         return lines(scratch("a.log"))
     }
 
@@ -110,7 +110,7 @@ import Testing
         logger.info("\(String(repeating: "\u{1}", count: 4_000))")
         logger.info("short", metadata: ["huge": "\(String(repeating: "h", count: 4_000))", "small": "s"])
         logger.info("fits")
-        file.close()
+        file.close(within: .seconds(20))
         let all = lines(scratch("a.log"))
         #expect(all.allSatisfy { $0.utf8.count <= 2_048 })
         let decoded = try all.map { try object($0) }.filter { $0["label"] as? String == "checkout" }
@@ -131,7 +131,7 @@ import Testing
         #expect(logger2.logLevel == .error)
         #expect(logger1[metadataKey: "only-on"] == "first")
         #expect(logger2[metadataKey: "only-on"] == "second")
-        file.close()
+        file.close(within: .seconds(20))
     }
 
     @Test func `works beside other handlers`() {
@@ -141,8 +141,8 @@ import Testing
             MultiplexLogHandler([file.handler(label: label), other.handler(label: label)])
         }
         both.info("to both")
-        file.close()
-        other.close()
+        file.close(within: .seconds(20))
+        other.close(within: .seconds(20))
         #expect(records([scratch("a.log")]).count == 1)
         #expect(records([scratch("b.log")]).count == 1)
     }

@@ -11,9 +11,9 @@ import Testing
     private func fill(_ logger: Logger, _ range: Range<Int>, _ file: LogFile, pace: Int = 200) {
         for index in range {
             logger.info("line \(index)")
-            if index % pace == pace - 1 { file.flush() }
+            if index % pace == pace - 1 { file.flush(within: .seconds(20)) }
         }
-        file.flush()
+        file.flush(within: .seconds(20))
     }
 
     private func numbers(_ paths: [String]) -> [Int] {
@@ -23,7 +23,7 @@ import Testing
     @Test func `by size keeps every line, in order, in files within the size`() throws {
         let (file, logger) = makeLog(scratch("a.log")) { $0.rotation.bytes = 8_192 }
         fill(logger, 0..<2_000, file)
-        file.close()
+        file.close(within: .seconds(20))
         let all = files(scratch("a.log"))
         #expect(all.count > 10)
         #expect(numbers(all) == Array(0..<2_000))
@@ -37,20 +37,22 @@ import Testing
     @Test func `size limit inside one day: a time rotation does not switch it off`() {
         let (file, logger) = makeLog(scratch("a.log")) { $0.rotation = .init(bytes: 8_192, every: .seconds(86_400)) }
         fill(logger, 0..<500, file)
-        file.close()
+        file.close(within: .seconds(20))
         #expect(files(scratch("a.log")).count > 3)
     }
 
     @Test func `by time begins a new file at the turn of the period`() {
         let (file, logger) = makeLog(scratch("a.log")) { $0.rotation.every = .seconds(1) }
+        let begin = Clock.monotonic()
         for index in 0..<25 {
             logger.info("line \(index)")
-            file.flush()
+            file.flush(within: .seconds(20))
             usleep(100_000)
         }
-        file.close()
+        file.close(within: .seconds(20))
         let all = files(scratch("a.log"))
-        #expect(all.count >= 3 && all.count <= 5)
+        let seconds = Int((Clock.monotonic() - begin) / 1_000_000_000)
+        #expect(all.count >= 2 && all.count <= seconds + 2)
         #expect(numbers(all) == Array(0..<25))
     }
 
@@ -61,7 +63,7 @@ import Testing
             [.modificationDate: Date(timeIntervalSinceNow: -7_300)], ofItemAtPath: scratch("a.log"))
         let (file, logger) = makeLog(scratch("a.log")) { $0.rotation.every = .seconds(3_600) }
         logger.info("new")
-        file.close()
+        file.close(within: .seconds(20))
         #expect(files(scratch("a.log")).count == 2)
         #expect(records([scratch("a.log")]).count == 1)
     }
@@ -71,7 +73,7 @@ import Testing
             toFile: scratch("a.log"), atomically: false, encoding: .utf8)
         let (file, logger) = makeLog(scratch("a.log"))
         logger.info("line 1")
-        file.close()
+        file.close(within: .seconds(20))
         let all = lines(scratch("a.log"))
         #expect(all.count == 3)
         #expect(all.last?.contains("line 1") == true)
@@ -80,7 +82,7 @@ import Testing
     @Test func `no moment without a file`() {
         let (file, logger) = makeLog(scratch("a.log")) { $0.rotation.bytes = 4_096 }
         logger.info("first")
-        file.flush()
+        file.flush(within: .seconds(20))
         let stop = Mutex(false)
         let missing = Mutex(0)
         let path = scratch("a.log")
@@ -90,7 +92,7 @@ import Testing
         watcher.start()
         fill(logger, 0..<3_000, file, pace: 50)
         stop.withLock { $0 = true }
-        file.close()
+        file.close(within: .seconds(20))
         #expect(file.health.rotations > 20)
         #expect(missing.withLock { $0 } == 0)
     }
@@ -104,7 +106,7 @@ import Testing
         #expect(file.health.rotations == 0)
         try FileManager.default.removeItem(atPath: scratch(".a.log.new"))
         fill(logger, 500..<1_000, file)
-        file.close()
+        file.close(within: .seconds(20))
         #expect(file.health.rotations > 0)
         #expect(numbers(files(scratch("a.log"))) == Array(0..<1_000))
     }
@@ -114,19 +116,19 @@ import Testing
             atPath: scratch("a.log.000001"), withIntermediateDirectories: true)
         let (file, logger) = makeLog(scratch("a.log")) { $0.rotation.bytes = 4_096 }
         fill(logger, 0..<200, file)
-        file.close()
+        file.close(within: .seconds(20))
         #expect(numbers(files(scratch("a.log")).filter { !$0.hasSuffix("000001") }) == Array(0..<200))
     }
 
     @Test func `a rotation killed half way is taken up`() throws {
         let (first, logger1) = makeLog(scratch("a.log"))
         fill(logger1, 0..<10, first)
-        first.close()
+        first.close(within: .seconds(20))
         // As if killed after the second name was given.
         #expect(link(scratch("a.log"), scratch("a.log.000001")) == 0)
         let (second, logger2) = makeLog(scratch("a.log")) { $0.rotation.bytes = 4_096 }
         fill(logger2, 10..<300, second)
-        second.close()
+        second.close(within: .seconds(20))
         #expect(numbers(files(scratch("a.log"))) == Array(0..<300))
     }
 
@@ -141,7 +143,7 @@ import Testing
         fill(logger, 200..<300, file)
         try FileManager.default.removeItem(atPath: scratch("a.log"))
         fill(logger, 300..<400, file)
-        file.close()
+        file.close(within: .seconds(20))
         #expect(numbers([scratch("a.log.1")]) == Array(0..<100))
         #expect(numbers([scratch("a.log.2")]) == Array(100..<200))
         #expect(numbers([scratch("a.log")]) == Array(300..<400))
@@ -155,7 +157,7 @@ import Testing
         fill(logger, 0..<10, file)
         try FileManager.default.removeItem(atPath: scratch("deep"))
         fill(logger, 10..<20, file)
-        file.close()
+        file.close(within: .seconds(20))
         #expect(numbers([scratch("deep/er/a.log")]) == Array(10..<20))
         #expect(file.ledger.kept == 20)
     }
@@ -166,7 +168,7 @@ import Testing
             $0.retention.files = 3
         }
         fill(logger, 0..<1_000, file)
-        file.close()
+        file.close(within: .seconds(20))
         #expect(files(scratch("a.log")).count == 4)
         #expect(numbers(files(scratch("a.log"))).last == 999)
     }
@@ -181,7 +183,7 @@ import Testing
         let (file, logger) = makeLog(scratch("a.log")) { $0.retention.age = .seconds(3_600) }
         logger.info("one line, no rotation")
         #expect(eventually { scratch.names == ["a.log", "a.log.000003"] })
-        file.close()
+        file.close(within: .seconds(20))
     }
 
     @Test(arguments: [LogFileConfiguration.Compression.none, .gzip(), .zstd()])
@@ -205,10 +207,10 @@ import Testing
         var generator = SystemRandomNumberGenerator()
         for index in 0..<20_000 {
             logger.info("line \(index) \(generator.next()) \(generator.next()) \(generator.next())")
-            if index % 500 == 499 { file.flush() }
+            if index % 500 == 499 { file.flush(within: .seconds(20)) }
         }
         stop.withLock { $0 = true }
-        file.close()
+        file.close(within: .seconds(20))
         #expect(file.ledger.kept == 20_000)
         #expect(highest.withLock { $0 } <= 1 << 20)
         #expect(highest.withLock { $0 } > 300 << 10)
@@ -218,21 +220,15 @@ import Testing
     @Test func `no system call per line`() throws {
         let (file, logger) = makeLog(scratch("a.log")) { $0.flushInterval = .seconds(10) }
         logger.info("line 0")
-        file.flush()
-        let before = try writeCalls()
+        file.flush(within: .seconds(20))
+        let before = file.core.stream.writes
         for index in 1..<5_001 { logger.info("line \(index)") }
-        file.flush()
-        let calls = try writeCalls() - before
-        file.close()
-        // Other tests of this process write too; 5,000 lines of 100 bytes are about eight writes of 64 KiB.
-        #expect(calls < 2_500, "\(calls) write calls for 5,000 lines")
+        file.flush(within: .seconds(20))
+        file.close(within: .seconds(20))
+        // 5,000 lines of 100 bytes: two writes of 256 KiB, and what a busy machine adds.
+        let calls = file.core.stream.writes - before
+        #expect(calls > 0 && calls < 20, "\(calls) writes for 5,000 lines")
         #expect(file.ledger.kept == 5_000 + 1)
-    }
-
-    private func writeCalls() throws -> Int {
-        let text = try String(contentsOfFile: "/proc/self/io", encoding: .utf8)
-        let line = try #require(text.split(separator: "\n").first { $0.hasPrefix("syscw:") })
-        return try #require(Int(line.dropFirst(7)))
     }
 }
 

@@ -32,7 +32,7 @@ func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
             return "miss"
         }
         for _ in 0..<5_000 { logger.sampled(.debug, "\(message())", first: 3, thenEvery: 1_000) }
-        file.close()
+        file.close(within: .seconds(20))
         let kept = records([scratch("a.log")])
         #expect(built.withLock { $0 } == kept.count)
         #expect(kept.count < 100)
@@ -43,7 +43,7 @@ func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
         onThreads(4) { _ in
             for index in 0..<25_000 { logger.sampled(.info, "call \(index)", first: 5, thenEvery: 77) }
         }
-        file.close()
+        file.close(within: .seconds(20))
         let kept = records([scratch("a.log")])
         let ledger = try #require(ledgers([scratch("a.log")]).last)
         #expect(file.ledger.produced == 100_000)
@@ -59,7 +59,7 @@ func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
             logger.sampled(.debug, "off \(index)", first: 1, thenEvery: 10)
             logger.sampled(.error, "error \(index)", first: 1, thenEvery: 10)
         }
-        file.close()
+        file.close(within: .seconds(20))
         #expect(records([scratch("a.log")]).map { $0["level"] as? String } == Array(repeating: "error", count: 1_000))
         #expect(file.ledger.produced == 1_000)
     }
@@ -80,9 +80,10 @@ func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
             Recording(seen: { metadata in weights.withLock { $0.append(metadata?["weight"]?.description ?? "1") } })
         }
         for _ in 0..<31 { logger.sampled(.info, "m", first: 1, thenEvery: 10, metadata: ["k": "v"]) }
-        // All 31 calls usually fall into one second: then exactly these places are written.
-        let seen = weights.withLock { $0 }
-        #expect(seen.compactMap { Int($0) }.reduce(0, +) == 31)
+        // All but the last nine at most are represented, also where the second ended between two of the calls.
+        let seen = weights.withLock { $0 }.compactMap { Int($0) }
+        #expect((22...31).contains(seen.reduce(0, +)))
+        #expect(seen.contains { $0 > 1 })
     }
 
     @Test(arguments: [Sampling.Rule.firstThenEvery(first: 10, every: 50), .random(oneIn: 20)])
@@ -98,7 +99,7 @@ func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
                 if index % 100 == 1 { logger.info("info \(thread) \(index)") }
             }
         }
-        file.close()
+        file.close(within: .seconds(20))
         let kept = records(files(scratch("a.log")))
         let debug = kept.filter { $0["level"] as? String == "debug" }
         #expect(kept.count { $0["level"] as? String == "error" } == 400)
@@ -123,7 +124,7 @@ func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
             logger.debug("flood \(index)")
             logger.info("flood \(index)")
         }
-        file.close()
+        file.close(within: .seconds(20))
         let errors = records(files(scratch("a-error.log")))
         #expect(errors.count { $0["level"] as? String == "error" } == 2_000)
         #expect(errors.count { $0["level"] as? String == "critical" } == 2_000)
@@ -159,7 +160,7 @@ func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
             logger.info("request", metadata: ["tenant": "busy"])
             if index % 300 == 0 { logger.info("request", metadata: ["tenant": "tenant \(index)"]) }
         }
-        file.close()
+        file.close(within: .seconds(20))
         let tenants = Set(records([scratch("a.log")]).compactMap { ($0["metadata"] as? [String: String])?["tenant"] })
         #expect(tenants.count == 11)
     }
@@ -204,7 +205,7 @@ func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
                 logger.debug("detail \(index)")
             }
         }
-        file.close()
+        file.close(within: .seconds(20))
         let kept = records([scratch("a.log")])
         #expect(file.ledger.produced == 120_000)
         #expect(file.ledger.kept == kept.count)
@@ -232,7 +233,7 @@ func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
                 if index % 50 == 0 { logger.error("error \(index)") }
             }
         }
-        file.close()
+        file.close(within: .seconds(20))
         let ledger = file.ledger
         #expect(ledger.kept + ledger.droppedTotal == 160_800)
         #expect(ledger.pending == 0)
@@ -248,7 +249,7 @@ func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
             $0.notices = .call { notice in notices.withLock { $0.append(notice) } }
         }
         for _ in 0..<5_000 { logger.debug("db.query") }
-        file.close()
+        file.close(within: .seconds(20))
         let text = lines(scratch("a.log")).joined(separator: "\n")
         #expect(text.contains("of debug records of NightjarLogFileTests/SamplingTests.swift:"))
         let keys = try #require(ledgers([scratch("a.log")]).last?["keys"] as? [String: [String: Any]])
@@ -262,14 +263,14 @@ func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
         var (file, logger) = makeLog(scratch("a.log")) { $0.level = .info }
         logger.logLevel = .info
         logger.debug("before")
-        file.overrideLevel(.debug, for: .milliseconds(400))
+        file.overrideLevel(.debug, for: .seconds(3))
         let other = Logger(label: "other", factory: { file.handler(label: $0) })
         logger.debug("during")
         other.debug("during too")
         #expect(logger.logLevel == .debug)
         #expect(eventually { logger.logLevel == .info })
         logger.debug("after")
-        file.close()
+        file.close(within: .seconds(20))
         #expect(records([scratch("a.log")]).map { $0["message"] as? String } == ["during", "during too"])
         let own = lines(scratch("a.log")).filter { $0.contains("level override") }
         #expect(own.count == 2, "\(own)")

@@ -62,7 +62,7 @@ import Testing
             }
             facts.produced = flood.stop() + UInt64(facts.written + facts.errorsWritten)
             (facts.highestMain, facts.highestErrors) = highest.stop()
-            file.close()
+            file.close(within: .seconds(20))
             facts.ledger = file.ledger
             facts.errorsFound = records(files(path + "/a-error.log")).compactMap {
                 ($0["message"] as? String).flatMap { Int($0.dropFirst(5)) }
