@@ -37,6 +37,7 @@ let package = Package(
         benchmark("Crowd", [room("NightjarModel"), room("NightjarSources")]),
         benchmark("AgentMemory", []),
         benchmark("AlertCost", [room("NightjarModel"), room("NightjarAlerts")]),
+        benchmark("GrowthCost", [room("NightjarModel"), room("NightjarDetectors")]),
         benchmark("HistoryWeight", [room("NightjarModel"), room("NightjarHistory")]),
         benchmark("HeapCensus", ["CFloor"]),
         // A heap of a known size for it.

@@ -16,7 +16,7 @@ extension MemoryExhaustion {
         ],
         saysOfMany: "memory limits will be reached within hours",
         fires: ["full-in-five-minutes", "full-in-half-an-hour", "full-in-four-hours"],
-        staysQuiet: ["warm-up-to-four-fifths", "sawtooth-below-the-limit", "idle"],
+        staysQuiet: ["warm-up-to-four-fifths", "sawtooth-below-the-limit"],
         panels: [
             Panel(
                 "Memory used of the limit (while an alert is open)",

@@ -126,10 +126,15 @@ public struct MemoryExhaustion: Hashable, Sendable {
         }
     }
 
-    /// What the longest scale says that foresees an end near enough: the more it saw, the better it knows when.
+    /// What the longest window says that foresees an end near enough: the more it saw, the better it knows when.
     private func best(_ usage: Bytes, _ limit: Bytes, _ settings: Settings) -> Forecast? {
         for scale in (0..<LevelHistory.scales).reversed() {
-            if let found = line(scale, usage, limit), found.eta <= settings.warning { return found }
+            let buckets = history.scales[scale]
+            let fewest = scale == 0 ? Self.fewestOfFirst : Self.fewest
+            for length in [buckets.count, 24, 16, 12, 8] where length <= buckets.count && length >= fewest {
+                let found = line(scale, Array(buckets.suffix(length)), usage, limit)
+                if let found, found.eta <= settings.warning { return found }
+            }
         }
         return nil
     }
@@ -145,10 +150,8 @@ public struct MemoryExhaustion: Hashable, Sendable {
     /// The forecast reaches as far ahead as the evidence reaches back, less a little.
     static let reach = 0.9
 
-    private func line(_ scale: Int, _ usage: Bytes, _ limit: Bytes) -> Forecast? {
-        let buckets = history.scales[scale]
+    private func line(_ scale: Int, _ buckets: [FloorBucket], _ usage: Bytes, _ limit: Bytes) -> Forecast? {
         let count = buckets.count
-        guard count >= (scale == 0 ? Self.fewestOfFirst : Self.fewest) else { return nil }
         let room = Double((limit - usage).count) / 1024
         let rise = Double(buckets[count - 1].low.kibibytes - buckets[0].low.kibibytes)
         // Cheap, and false for nearly every pool at nearly every time: it would have to fill by what it rose so far.
@@ -156,7 +159,7 @@ public struct MemoryExhaustion: Hashable, Sendable {
         let slopes = slopes(buckets)
         let drawn = slopes.all * Double(count - 1)
         guard slopes.newer > Self.steadiness * slopes.all, slopes.newer < 2 * slopes.all,
-            rise < 1.5 * drawn, drawn < 1.5 * rise, drawdown(buckets) < 0.35 * rise
+            rise < 1.5 * drawn, drawn < 1.5 * rise, drawdown(buckets) < 0.35 * rise, goesOn(buckets, slopes.all)
         else { return nil }
         let before = max(history.highestBefore(scale: scale, length: count) ?? known, known)
         let news = Double(buckets[count - 1].low.kibibytes - before.kibibytes)
@@ -167,6 +170,13 @@ public struct MemoryExhaustion: Hashable, Sendable {
         return Forecast(
             usage: usage, limit: limit, bytesPerSecond: slopes.all * 1024 / width, eta: .seconds(eta),
             span: .seconds(Double(count) * width))
+    }
+
+    /// The newest sixth still rises; a start that has just ended does not.
+    private func goesOn(_ buckets: [FloorBucket], _ slope: Double) -> Bool {
+        let back = max(4, buckets.count / 6)
+        let newest = buckets[buckets.count - 1].low.kibibytes - buckets[buckets.count - 1 - back].low.kibibytes
+        return Double(newest) > 0.3 * slope * Double(back)
     }
 
     /// The deepest fall from any low to a later one, KiB.

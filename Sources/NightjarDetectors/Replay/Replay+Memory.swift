@@ -1,4 +1,4 @@
-// Memory traces: columns `t,anon` (KiB), optional `rss`, `swap`, `threads`.
+// Memory traces: columns `t,anon` (KiB), optional `rss`, `swap`, `threads`, `limit` (KiB; or `limit_kib=` in the head).
 //
 // A finding that becomes worse ends and begins anew with its new severity, so that a reader sees when each was said.
 
@@ -9,15 +9,19 @@ func replayMemory(_ reader: inout TraceReader) throws(TraceError) -> [ReplayFind
     var clock = ReplayClock(speedup: reader.head.speedup)
     var growth = HeapGrowth()
     var log = GrowthLog(speedup: reader.head.speedup)
+    var exhaustion = ExhaustionReplay(speedup: reader.head.speedup)
     var process = ProcessReplay(reader)
     while try reader.next() {
         let seconds = try reader.number(columns.time)
         let moment = try clock.moment(of: seconds, in: reader)
-        growth.step(try columns.sample(at: moment, reader))
-        log.note(growth, at: seconds)
+        let sample = try columns.sample(at: moment, reader)
+        let limit = try columns.limit(reader)
+        growth.step(sample)
+        log.note(growth, limit: limit, at: seconds)
+        if let limit { exhaustion.step(sample, of: limit, at: seconds) }
         try process.step(at: moment, seconds, reader)
     }
-    return log.findings + process.findings
+    return log.findings + exhaustion.findings + process.findings
 }
 
 /// Where a memory trace's columns stand.
@@ -27,6 +31,9 @@ struct MemoryColumns {
     let rss: Int?
     let swap: Int?
     let threads: Int?
+    private let limitColumn: Int?
+    /// From the head, for the whole trace.
+    private let limitOfAll: Bytes?
 
     init(_ reader: TraceReader) throws(TraceError) {
         time = try reader.require("t")
@@ -34,6 +41,22 @@ struct MemoryColumns {
         rss = reader.column("rss")
         swap = reader.column("swap")
         threads = reader.column("threads")
+        limitColumn = reader.column("limit_kib") ?? reader.column("limit")
+        limitOfAll = try Self.limit(inHeadOf: reader)
+    }
+
+    private static func limit(inHeadOf reader: TraceReader) throws(TraceError) -> Bytes? {
+        guard let text = reader.head["limit_kib"] ?? reader.head["limit"] else { return nil }
+        guard let kibibytes = Double(text), kibibytes > 0, kibibytes < 1e15 else {
+            throw reader.malformed("expected a size in KiB for the limit, found '\(text)'")
+        }
+        return Bytes(Int64(kibibytes * 1024))
+    }
+
+    /// The memory limit in this row; nil = none.
+    func limit(_ reader: TraceReader) throws(TraceError) -> Bytes? {
+        guard let limitColumn else { return limitOfAll }
+        return try sizeIfAny(limitColumn, reader) ?? limitOfAll
     }
 
     /// The row as a reading.
@@ -72,16 +95,18 @@ private struct GrowthLog {
 
     init(speedup: Double) { self.speedup = speedup }
 
-    mutating func note(_ growth: HeapGrowth, at seconds: Double) {
+    mutating func note(_ growth: HeapGrowth, limit: Bytes?, at seconds: Double) {
         let now = max(growth.stage, .quiet)
         guard now != stage else { return }
         if stage > .quiet { findings[findings.count - 1].set("cleared_s", .double(seconds)) }
-        if now > .quiet { findings.append(finding(growth, now, at: seconds)) }
+        if now > .quiet { findings.append(finding(growth, now, limit, at: seconds)) }
         stage = now
     }
 
-    private func finding(_ growth: HeapGrowth, _ stage: HeapGrowth.Stage, at seconds: Double) -> ReplayFinding {
-        let evidence = Evidence(growth, HeapGrowth.Settings(), limit: nil)
+    private func finding(
+        _ growth: HeapGrowth, _ stage: HeapGrowth.Stage, _ limit: Bytes?, at seconds: Double
+    ) -> ReplayFinding {
+        let evidence = Evidence(growth, HeapGrowth.Settings(), limit: limit)
         let trend = evidence.trend
         return ReplayFinding([
             ("kind", .string("heap_growth")), ("severity", .string(stage == .leak ? "leak" : "growing")),

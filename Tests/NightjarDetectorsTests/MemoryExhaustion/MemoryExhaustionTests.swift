@@ -74,7 +74,7 @@ private struct Filling {
         let (alerts, ended) = filling.alerts(for: begin + 4000)
         let first = try #require(alerts.first)
         #expect(first.at > begin)
-        #expect((ended - first.at) / 1800 > 0.4)
+        #expect((ended - first.at) / 1800 > 0.35)
     }
 
     @Test func `a leak in steps is told as well`() throws {
@@ -202,7 +202,7 @@ private struct Filling {
     @Test func `the host is a pool as well`() {
         var detector = MemoryExhaustion()
         var answer = Answer.quiet
-        for t in stride(from: 0.0, to: 5 * 3600, by: 10) {
+        for t in stride(from: 0.0, to: 6.5 * 3600, by: 10) {
             answer = detector.observe(
                 HostSample(
                     time: Moment(seconds: t), memoryTotal: .gibi(16),
@@ -252,5 +252,44 @@ private struct Filling {
             guard var read = MemoryExhaustion(decoding: &reader) else { continue }
             for t in [251.0, 260, 90_000] { _ = read.observe(filling.sample(t, &random)) }
         }
+    }
+}
+
+/// Histories under a limit of 512 MiB as traces.
+@Suite("MemoryExhaustion over traces", .serialized) struct MemoryExhaustionTraceTests {
+    private static let traces: [(name: String, end: Double, every: Double, isFound: Bool)] = [
+        ("full-in-five-minutes", 300, 1, true), ("full-in-half-an-hour", 1800, 5, true),
+        ("full-in-four-hours", 14_400, 20, true), ("warm-up-to-four-fifths", 7200, 10, false),
+        ("sawtooth-below-the-limit", 7200, 10, false),
+    ]
+
+    private func text(_ name: String, end: Double, every: Double) -> String {
+        var random = SplitMix(seed: 5)
+        var text = "# nightjar-trace v1; source=made; speedup=1; limit_kib=524288; KiB\nt,anon\n"
+        for t in stride(from: 0, through: end, by: every) {
+            let share =
+                switch name {
+                case "warm-up-to-four-fifths": 0.8 * (1 - exp(-t / 600)) + 0.003 * random.normal()
+                case "sawtooth-below-the-limit": 0.3 + 0.3 * garbage(t, every: 400) + 0.003 * random.normal()
+                default: 0.12 + 0.88 * t / end + 0.003 * random.normal()
+                }
+            text += "\(Int(t)),\(Int(max(0.01, min(share, 1)) * 524_288))\n"
+        }
+        return text
+    }
+
+    @Test(arguments: traces) func `replays with what the live agent would have said`(
+        name: String, end: Double, every: Double, isFound: Bool
+    ) throws {
+        let text = text(name, end: end, every: every)
+        try expectTrace(name, text)
+        let result = try replay(trace: Array(text.utf8), name: name)
+        let found = result.findings.filter { $0["kind"] == .string("memory_exhaustion") }
+        #expect(found.count == (isFound ? 1 : 0))
+        guard isFound, let first = found.first, case .double(let at)? = first["at_s"],
+            case .double(let eta)? = first["eta_s"]
+        else { return }
+        #expect(1 - at / end >= 0.4)
+        #expect(abs(eta - (end - at)) / (end - at) <= 0.25)
     }
 }

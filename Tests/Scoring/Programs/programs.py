@@ -286,7 +286,7 @@ def leak_in_generations():
     old, young = [], []
 
     def tick(n):
-        young.extend("g" * 800 for _ in range(50))
+        young.extend("g" * random.randrange(700, 900) for _ in range(50))
         if n % 70 == 69:
             old.append(young[::25])
             young.clear()
