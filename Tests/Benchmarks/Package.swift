@@ -34,6 +34,7 @@ let package = Package(
 
         benchmark("ProcSampling", ["CFloor", room("NightjarModel"), room("NightjarSources")]),
         benchmark("ForkStorm", [room("NightjarModel"), room("NightjarSources")]),
+        benchmark("DetectorSteps", [room("NightjarModel"), room("NightjarDetectors")]),
         benchmark("Crowd", [room("NightjarModel"), room("NightjarSources")]),
         benchmark("AgentMemory", []),
         benchmark("AlertCost", [room("NightjarModel"), room("NightjarAlerts")]),

@@ -72,14 +72,15 @@ public struct CPUSpin: Hashable, Sendable {
     public mutating func step(
         _ sample: borrowing ProcessSample, isNiced: Bool, _ settings: borrowing Settings
     ) -> Sighting {
-        guard let cpu = sample.cpuTime, !isNiced else { return isNiced ? .quiet : sighting(settings) }
         let now = sample.time.nanoseconds
+        // Most samples fall within a window; a Duration is 128 bits wide and dear to divide.
+        if windowBegan != .min, now &- windowBegan < settings.window { return isNiced ? .quiet : sighting(settings) }
+        guard let cpu = sample.cpuTime, !isNiced else { return isNiced ? .quiet : sighting(settings) }
         guard windowBegan != .min else {
             open(at: now, cpu, sample.runDelay)
             return .tooEarly
         }
         let wall = now &- windowBegan
-        guard wall >= settings.window else { return sighting(settings) }
         // After a gap (the agent was away, the host slept) nobody knows how the time was spent.
         if wall < 5 * settings.window {
             let queued = sample.threads == 1 ? Self.queued(since: waited, sample.runDelay) : 0
