@@ -163,7 +163,9 @@ public struct CPUSpin: Hashable, Sendable {
         let process = subject.process.map { "nightjar stacks \($0.pid)" } ?? ""
         return Finding(
             detector: Self.card.name, subject: subject, severity: severity, verdict: "spinning",
-            sentence: "uses \(now) cores, evenly, for \(pinnedFor.spoken) without a rest; before that \(before)",
+            sentence: stretch.mean >= 0.9
+                ? "uses \(now) cores, evenly, for \(pinnedFor.spoken) without a rest; before that \(before)"
+                : "wants a whole core for \(pinnedFor.spoken) without a rest and gets \(now); before that \(before)",
             details: [
                 "ordinary minutes: \(Self.text(low)) to \(Self.text(high)) cores over \(watched.spoken)",
                 longest > 0
