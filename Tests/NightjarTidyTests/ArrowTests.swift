@@ -22,6 +22,7 @@ private let arrows: [String: Set<String>] = [
         "CNightjarSystemd", "Logging", "NIOCore", "NIOPosix", "NIOHTTP1", "ArgumentParser",
     ],
     "NightjarIncidents": ["NightjarProbe", "NightjarLogFile", "CNightjarLinux", "Logging"],
+    // The mains print what the agent's room hands them, so they may name its nouns.
     "nightjard": ["NightjarAgent", "NightjarModel", "ArgumentParser"],
     "nightjar": [
         "NightjarAgent", "NightjarModel", "NightjarDetectors", "NightjarSinks", "NightjarSymbols", "ArgumentParser",

@@ -115,6 +115,7 @@ final class Observatory {
             }
         }
         guard isDue else { return [] }
+        renewBounds()
         pools.keep(only: seen)
         if let host {
             let own = settings.settings(for: .host)
@@ -193,6 +194,19 @@ final class Observatory {
             let isRenamed = slots[slot].context?.identity.name != identity.name
             slots[slot].context?.identity = identity
             if isRenamed { slots[slot].context?.settings = settings.settings(for: identity.subject) }
+        }
+    }
+
+    /// Limits change while a process lives (`systemctl set-property`), and tasks come and go.
+    private func renewBounds() {
+        for slot in slots.indices {
+            guard let path = slots[slot].context?.identity.cgroup, let group = groups.sample(path) else { continue }
+            slots[slot].context?.memoryLimit = group.memoryLimit
+            slots[slot].context?.tasks = group.tasksLimit.map {
+                TaskBound(
+                    limit: Int(clamping: $0), used: Int(clamping: group.tasksCurrent ?? 0),
+                    limitedBy: group.unit ?? path)
+            }
         }
     }
 

@@ -68,7 +68,7 @@ extension [(minute: Int, said: Sighting)] {
         }
         #expect(said == .found(.notice))
         let sentence = detector.finding(of: checkout.subject, settings)?.sentence
-        #expect(sentence == "wants a whole core for 99 min without a rest and gets 0.50; before that 0.05")
+        #expect(sentence == "wants a whole core for 1.7 h without a rest and gets 0.50; before that 0.05")
     }
 
     @Test func `it is over at the first minute of rest`() {
