@@ -6,7 +6,7 @@ extension CPUSpin {
         messageID: "a35d843d034aa89773cd8ae6d70968f3",
         catches: "a thread that turns in circles: one core more than the process ever used, flat, without a rest",
         needs: [.cpuTime],
-        cost: "nothing beyond the sample; 5 ns and 72 bytes a process",
+        cost: "nothing beyond the sample; under 50 ns and 72 bytes a process",
         settings: [
             DetectorSetting(
                 "AtLeast", .duration(.minutes(30)), help: "How long the core must have been busy without a rest."),

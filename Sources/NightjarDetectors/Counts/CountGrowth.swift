@@ -86,7 +86,7 @@ struct CountGrowth: Hashable, Sendable {
     private var roseAt: Int64 = 0
     private(set) var history = CountHistory()
 
-    /// One count at one time. Without allocation but for the one array when the history begins; ≤ 10 ns while the
+    /// One count at one time. Without allocation but for the one array when the history begins; a few nanoseconds while the
     /// count stays near its lowest value.
     mutating func step(
         _ count: UInt32, at time: Moment, bound: CountBound?, _ policy: CountPolicy,

@@ -7,7 +7,7 @@ extension DescriptorLeak {
         catches:
             "sockets, files and pipes that are opened and never closed, and the time until RLIMIT_NOFILE",
         needs: [.descriptors],
-        cost: "one stat of /proc/PID/fd a sample; 10 ns and about 300 bytes a process",
+        cost: "one stat of /proc/PID/fd a sample; under 50 ns and 120 to 330 bytes a process",
         settings: [
             DetectorSetting(
                 "MinimumAge", .duration(.hours(24)),
