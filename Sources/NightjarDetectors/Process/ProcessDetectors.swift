@@ -138,6 +138,7 @@ public struct ProcessDetectors: Hashable, Sendable {
         bytes.append(found)
         bytes.append(integer: toldAt)
         for detector in ProcessDetector.allCases { bytes.append(UInt8(severities[detector].rawValue)) }
+        heap.encode(into: &bytes)
         descriptors.encode(into: &bytes)
         threads.encode(into: &bytes)
         cpu.encode(into: &bytes)
@@ -154,10 +155,12 @@ public struct ProcessDetectors: Hashable, Sendable {
             guard let severity = reader.integer(UInt8.self).flatMap({ Severity(rawValue: Int($0)) }) else { return nil }
             severities[detector] = severity
         }
-        guard let descriptors = DescriptorLeak(decoding: &reader), let threads = ThreadLeak(decoding: &reader),
+        guard let heap = HeapGrowth(decoding: &reader), let descriptors = DescriptorLeak(decoding: &reader),
+            let threads = ThreadLeak(decoding: &reader),
             let cpu = CPUSpin(decoding: &reader), reader.isAtEnd
         else { return nil }
         (self.found, self.toldAt) = (found, toldAt)
+        self.heap = heap
         (self.descriptors, self.threads, self.cpu) = (descriptors, threads, cpu)
     }
 }
