@@ -12,6 +12,7 @@ public enum DetectorRegistry {
         CPUSpin.card,
         DiskFill.card,
         InodeFill.card,
+        LogFlood.card,
     ]
 
     /// The card of that name, as on the card itself: `DescriptorLeak`.

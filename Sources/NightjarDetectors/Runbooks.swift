@@ -371,4 +371,45 @@ enum Runbooks {
         - Give the directory a janitor: a line in `/etc/tmpfiles.d`, or the application's own expiry.
         - The number cannot be raised on ext4; a new file system needs `mkfs.ext4 -N` or `-i`.
         """#
+
+    static let logFlood = #"""
+        # LogFlood
+
+        ## Meaning
+
+        A log (a file, or a unit's part of the journal) writes many times what it usually writes at this hour, and goes on doing so.
+        Usual is the highest volume of this time of day in the last seven days, so nightly jobs and the day's rhythm are in it. How
+        long it must go on depends on how far it stands out from all that the source did before: from half an hour to four hours.
+
+        - `flood`: the message that makes most of it stands below the sentence, with its share, its level and since when it is seen.
+        - `debug log left on`: most of the volume is of level debug or trace.
+
+        Nothing is said in a source's first two days. After three days the new volume counts as usual.
+
+        ## Impact
+
+        Disks fill (DiskFill says when), the log's useful lines drown, journald and log shippers burn CPU, and storage is paid for.
+        A service that logs synchronously slows down with the disk.
+
+        ## Diagnosis
+
+        Who writes how much, and which message:
+
+            nightjar logs
+
+        Compare the template's first time with the last deploy or change of configuration. A few lines of it:
+
+            sudo tail -n 20 FILE
+            journalctl -u UNIT -n 20 -o cat
+
+        ## Mitigation
+
+        - Set the level back: the service's configuration, or `LogLevelMax=info` in its unit for what it sends to the journal.
+        - An error that is logged in a loop: the message is the symptom; mend or stop what repeats it.
+        - Free the space: `sudo truncate -s 0 FILE` for a file that is still open; `sudo journalctl --vacuum-size=500M`.
+        - Expected, for this source? In the configuration
+
+              [Log /var/log/import.log]
+              LogFlood=off
+        """#
 }

@@ -37,6 +37,7 @@ let package = Package(
         benchmark("DetectorSteps", [room("NightjarModel"), room("NightjarDetectors")]),
         benchmark("Crowd", [room("NightjarModel"), room("NightjarSources")]),
         benchmark("AgentMemory", []),
+        benchmark("LogVolume", [room("NightjarModel"), room("NightjarSources")]),
         benchmark("AlertCost", [room("NightjarModel"), room("NightjarAlerts")]),
         benchmark("GrowthCost", [room("NightjarModel"), room("NightjarDetectors")]),
         benchmark("HistoryWeight", [room("NightjarModel"), room("NightjarHistory")]),

@@ -96,7 +96,7 @@ def add_flood(rng, rate, low, high, hours):
 
 def make(number, rng, stretches):
     kind = KINDS[number % len(KINDS)]
-    count = rng.choice([1, 2, 3, 5, 8])
+    count = rng.choice([1, 1, 1, 2, 3, 8])
     rates, backgrounds = [], []
     for _ in range(count):
         if rng.random() < 0.5:

@@ -23,3 +23,4 @@
 
 /// prctl(2) with one argument; the call itself is variadic. Returns what it returns.
 int nj_prctl(int option, unsigned long argument);
+#include "nj_files.h"

@@ -12,6 +12,7 @@ public import NightjarModel
 
 /// What a file system (its bytes, or its inodes) is found to be doing.
 public struct FillState: Hashable, Sendable {
+    /// The conditions, worst first.
     public enum Stage: String, Hashable, Sendable, CaseIterable {
         case full, burst, forecast, backstop
     }
@@ -31,6 +32,7 @@ public struct FillState: Hashable, Sendable {
     /// Nothing moved for a day: somebody filled it on purpose.
     public var isIdle = false
 
+    /// One forecast: when it was made, and the time to full that it named, if any.
     public struct Evaluation: Hashable, Sendable {
         public var time: Moment
         public var timeToFull: Duration?

@@ -40,6 +40,9 @@ public struct InodeFill: Sendable, Equatable {
         return state
     }
 
+    /// What the last step found, in words; nil where nothing holds.
+    public func finding(_ sample: MountSample) -> Finding? { Self.finding(state, sample) }
+
     /// The same, answered in words.
     public mutating func observe(_ sample: MountSample, _ settings: Settings = Settings()) -> Answer {
         let state = step(sample, settings)

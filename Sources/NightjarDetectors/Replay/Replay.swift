@@ -85,7 +85,9 @@ public func replay(trace bytes: [UInt8], name: String) throws(TraceError) -> Rep
     let findings: [ReplayFinding]
     switch kind {
     case .memory: findings = try replayMemory(&reader)
-    case .disk, .log, .stall:
+    case .disk: findings = try replayDisk(&reader)
+    case .log: findings = try replayLog(&reader)
+    case .stall:
         throw TraceError(.unknownKind, trace: name, "no detector replays '\(kind.rawValue)' traces")
     }
     return ReplayResult(trace: name, kind: kind, speedup: reader.head.speedup, findings: findings)
