@@ -12,7 +12,7 @@ import PackageDescription
 /// The detectors, in the order in which tables and docs list them. NightjarTidyTests holds every room against this list.
 let detectors = [
     "HeapGrowth", "MemoryExhaustion", "OutOfMemoryKill", "DescriptorLeak", "ThreadLeak", "CPUSpin",
-    "DiskFill", "InodeFill", "LogFlood",
+    "DiskFill", "InodeFill", "LogFlood", "LoopStall", "LoopStarved", "PoolStarvation",
 ]
 
 let strict: [SwiftSetting] = [

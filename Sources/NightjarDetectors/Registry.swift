@@ -13,6 +13,9 @@ public enum DetectorRegistry {
         DiskFill.card,
         InodeFill.card,
         LogFlood.card,
+        LoopStall.card,
+        LoopStarved.card,
+        PoolStarvation.card,
     ]
 
     /// The card of that name, as on the card itself: `DescriptorLeak`.

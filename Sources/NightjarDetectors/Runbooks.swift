@@ -412,4 +412,7 @@ enum Runbooks {
               [Log /var/log/import.log]
               LogFlood=off
         """#
+    static let loopStall = ""
+    static let loopStarved = ""
+    static let poolStarvation = ""
 }

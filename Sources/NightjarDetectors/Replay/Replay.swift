@@ -87,8 +87,7 @@ public func replay(trace bytes: [UInt8], name: String) throws(TraceError) -> Rep
     case .memory: findings = try replayMemory(&reader)
     case .disk: findings = try replayDisk(&reader)
     case .log: findings = try replayLog(&reader)
-    case .stall:
-        throw TraceError(.unknownKind, trace: name, "no detector replays '\(kind.rawValue)' traces")
+    case .stall: findings = try replayStall(&reader)
     }
     return ReplayResult(trace: name, kind: kind, speedup: reader.head.speedup, findings: findings)
 }
