@@ -151,7 +151,11 @@ let package = Package(
         tests("NightjarWireTests", ["NightjarWire"]),
         tests(
             "NightjarProbeTests",
-            ["NightjarProbe", "NightjarProbeNIO", "NightjarWire", "NightjarSymbols", "CNightjarProbe"]),
+            [
+                "NightjarProbe", "NightjarProbeNIO", "NightjarWire", "NightjarSymbols", "NightjarSources",
+                "NightjarAgent",
+                "NightjarModel", "CNightjarProbe",
+            ]),
         tests("NightjarLogFileTests", ["NightjarLogFile"]),
         tests("NightjarSourcesTests", ["NightjarSources", "NightjarModel"]),
         tests("NightjarDetectorsTests", ["NightjarDetectors", "NightjarModel"], exclude: ["Traces", "Golden"]),

@@ -202,11 +202,9 @@ static void nap(long nanoseconds) {
     nanosleep(&time, NULL);
 }
 
-const struct nj_capture *nj_capture_thread(pid_t tid, uint64_t stack_low, uint64_t stack_high, uint32_t patience_us) {
+// Sends the signal with a new token. 0, or -1 where the thread is gone.
+static int ask(pid_t tid, uint64_t stack_low, uint64_t stack_high) {
     static uint64_t counter;
-    if (!__atomic_load_n(&installed, __ATOMIC_ACQUIRE) || !nj_capture_is_ours()) return NULL;
-    // A handler that was interrupted in the middle of its copy keeps the buffer.
-    if (__atomic_load_n(&capture_state, __ATOMIC_ACQUIRE) == copying) return NULL;
     capture_low = stack_low;
     capture_high = stack_high;
     capture_asked_at = nj_now();
@@ -222,17 +220,37 @@ const struct nj_capture *nj_capture_thread(pid_t tid, uint64_t stack_low, uint64
     info.si_pid = getpid();
     info.si_uid = getuid();
     info.si_value.sival_ptr = (void *)(uintptr_t)token;
-    if (syscall(SYS_rt_tgsigqueueinfo, (long)getpid(), (long)tid, (long)SIGPROF, &info) != 0) {
-        __atomic_store_n(&capture_state, idle, __ATOMIC_RELEASE);
-        return NULL;
+    return (int)syscall(SYS_rt_tgsigqueueinfo, (long)getpid(), (long)tid, (long)SIGPROF, &info);
+}
+
+const struct nj_capture *nj_capture_thread(
+    pid_t tid, uint64_t purpose, uint64_t stack_low, uint64_t stack_high, uint32_t patience_us) {
+    static pid_t pending_tid;
+    static uint64_t pending_purpose;
+    if (!__atomic_load_n(&installed, __ATOMIC_ACQUIRE) || !nj_capture_is_ours()) return NULL;
+    uint32_t state = __atomic_load_n(&capture_state, __ATOMIC_ACQUIRE);
+    // A handler that was interrupted in the middle of its copy keeps the buffer.
+    if (state == copying) return NULL;
+    int is_pending = state != idle && purpose != 0 && pending_tid == tid && pending_purpose == purpose;
+    if (!is_pending) {
+        uint32_t expected = asked;
+        if (!__atomic_compare_exchange_n(&capture_state, &expected, idle, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+            && expected == copying)
+            return NULL;
+        pending_tid = tid;
+        pending_purpose = purpose;
+        if (ask(tid, stack_low, stack_high) != 0) {
+            __atomic_store_n(&capture_state, idle, __ATOMIC_RELEASE);
+            return NULL;
+        }
     }
-    uint64_t until = capture_asked_at + (uint64_t)patience_us * 1000u;
-    while (__atomic_load_n(&capture_state, __ATOMIC_ACQUIRE) != done && nj_now() < until) nap(50000);
-    uint32_t expected = asked;
-    if (__atomic_compare_exchange_n(&capture_state, &expected, idle, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return NULL;
-    // Either done, or the copy is under way and takes microseconds more of its thread's time.
-    for (int i = 0; i < 200 && __atomic_load_n(&capture_state, __ATOMIC_ACQUIRE) != done; i++) nap(50000);
-    if (__atomic_load_n(&capture_state, __ATOMIC_ACQUIRE) != done) return NULL;
+    uint64_t until = nj_now() + (uint64_t)patience_us * 1000u;
+    while (__atomic_load_n(&capture_state, __ATOMIC_ACQUIRE) != done) {
+        if (nj_now() >= until) return NULL;
+        nap(50000);
+    }
+    // Nobody writes into the buffer until the next question is asked.
+    __atomic_store_n(&capture_state, idle, __ATOMIC_RELEASE);
     return &capture;
 }
 

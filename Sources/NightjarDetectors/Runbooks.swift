@@ -412,7 +412,123 @@ enum Runbooks {
               [Log /var/log/import.log]
               LogFlood=off
         """#
-    static let loopStall = ""
-    static let loopStarved = ""
-    static let poolStarvation = ""
+
+    static let loopStall = #"""
+        # LoopStall
+
+        ## Meaning
+
+        A loop of the service (an event loop, the main queue, an actor) did not come back to its queue in time, and not because
+        the host had no processor for it. Nightjar looked at its thread several times meanwhile; the function in the alert is the
+        innermost one of the service's own that all those stacks have in common.
+
+        - `stall`: lags above 20 ms added up to 600 ms in a minute, and it goes on.
+        - `hang`: a single stall of 2 s or more, over or still going on.
+
+        The cause says how the function held the loop up: `computing`, `blocked in` a system call on a named descriptor,
+        `waiting for a lock` whose holder stands below with its own stack, `deadlocked`, or `waiting for pages`.
+
+        ## Impact
+
+        Everything that this loop serves waits: every connection of that event loop, everything on the main actor. Half of all
+        requests may be as quick as ever, because other loops serve them, while the slowest per cent takes as long as the stall.
+
+        ## Diagnosis
+
+        See all stacks now, while it lasts:
+
+            nightjar stacks PID
+
+        - `computing`: how large is the input? A JSON document, a regular expression that backtracks, a sort. Look at the function
+          and at what it was given.
+        - `blocked in read`, `recvfrom`, `connect`: a blocking call on a loop. The descriptor says to whom.
+        - `waiting for a lock`: the holder's stack is the one to read. It may be doing I/O under the lock.
+        - `deadlocked`: the threads wait for each other in a circle and will not go on by themselves.
+
+        Lags over days, for each loop: `nightjar_loop_lag_seconds`.
+
+        ## Mitigation
+
+        - A deadlock or an endless loop only ends with a restart: `sudo systemctl restart UNIT`. The stacks stay in
+          `nightjar show ID`.
+        - Move the work off the loop: a `NIOThreadPool`, a detached task, a queue of its own; or cut it into pieces.
+        - Known and wanted, such as a warm-up at start: wrap it in `probe.withKnownLongWork { … }`.
+        - To change what counts, in the configuration:
+
+              [Unit checkout.service]
+              LoopStallBlockedPerMinute=2s
+              LoopStallHang=5s
+        """#
+
+    static let loopStarved = #"""
+        # LoopStarved
+
+        ## Meaning
+
+        A loop of the service was ready to run and did not get a processor, for a tenth of the last minute or more. This is not a
+        stall of the service: its code did nothing wrong, it was not running.
+
+        - `host`: more threads want to run than the host has processors.
+        - `quota`: the service's control group used up its CPU quota and was held back until the next period.
+
+        ## Impact
+
+        The same as of a stall: whoever waits for this loop waits longer. Requests are slow in bursts, all loops of the host at
+        once, and profiles of the service show nothing.
+
+        ## Diagnosis
+
+            cat /proc/pressure/cpu
+            systemd-cgtop --order=cpu
+            nightjar top
+
+        With a quota, see how often it bites:
+
+            systemctl show UNIT -p CPUQuotaPerSecUSec
+            cat /sys/fs/cgroup/system.slice/UNIT/cpu.stat
+
+        `nr_throttled` that grows with every period means that the quota is too small for the bursts, even where the average
+        looks fine.
+
+        ## Mitigation
+
+        - Find who uses the processors (`nightjar top`), and move it, slow it down, or give it a lower weight:
+          `sudo systemctl set-property NOISY.service CPUWeight=20`.
+        - Raise or lift the quota: `sudo systemctl set-property UNIT CPUQuota=400%`.
+        - Fewer loops than processors: a service that starts one loop a processor inside a quota of two has too many.
+        """#
+
+    static let poolStarvation = #"""
+        # PoolStarvation
+
+        ## Meaning
+
+        Swift concurrency runs the tasks of a process on as many threads as it has processors, and never on more. All of them are
+        taken: each sits in a blocking call or in work that does not end. A task of high priority could not begin for a second or
+        longer. The stacks in the alert are those of the threads that are taken.
+
+        ## Impact
+
+        No task of the process goes on: no request handler, no time-out, no health check that is written with `async`. Event loops
+        may still accept connections, so the port looks alive. Where the blocked threads wait for something that another task
+        would do, it never ends by itself.
+
+        ## Diagnosis
+
+            nightjar stacks PID
+
+        Each thread named `…default-qos` or `…initiated-qos` shows who took it. Common ones:
+
+        - `DispatchSemaphore.wait`, `DispatchGroup.wait`, `queue.sync`: waiting for asynchronous work inside a task.
+        - `Thread.sleep`, `usleep` instead of `Task.sleep`.
+        - blocking drivers and files: `read`, `recvfrom`, `fsync`.
+        - `EventLoopFuture.wait()`.
+
+        ## Mitigation
+
+        - A restart frees the threads: `sudo systemctl restart UNIT`. It comes back with the same load.
+        - Move blocking calls out of tasks: a `NIOThreadPool`, a dispatch queue with `withCheckedContinuation`, a task executor of
+          its own.
+        - Wait with `await`, never with a semaphore.
+        """#
 }

@@ -36,22 +36,29 @@ final class Clockwork {
 
     private let ownFiles = ThreadFiles(tid: currentThread())
     private var ownWaited: UInt64 = 0
+    private var sleptAt: UInt64
 
     init() {
         now = nj_now()
         before = now
+        sleptAt = now
         ownWaited = ownFiles.times()?.waited ?? 0
         othersRan = Self.othersTime()
+    }
+
+    /// The watchdog lies down now: what a round itself takes is no lateness.
+    func sleeps(clock: UInt64 = nj_now()) {
+        sleptAt = clock
+        ownWaited = ownFiles.times()?.waited ?? 0
     }
 
     /// The watchdog woke after having asked for `asked` ns. `clock` is the time, given from outside in tests.
     func woke(asked: UInt64, clock: UInt64 = nj_now()) {
         before = now
         now = clock
-        let late = now &- before > asked ? now &- before &- asked : 0
+        let late = now &- min(now, sleptAt &+ asked)
         let waited = ownFiles.times()?.waited ?? 0
         let stood = waited &- min(waited, ownWaited)
-        ownWaited = waited
         isMachineBusy = late > 2_000_000 && stood >= late / 2
         if late >= max(2 &* asked, Self.leastPause), !isMachineBusy { paused &+= late }
         let ran = Self.othersTime()

@@ -14,16 +14,20 @@ struct CapturedStack {
 
 /// Captures and unwinds, one stack at a time, on the watchdog's thread.
 struct StackCapture {
-    /// Longest wait for a signalled thread; with every processor taken, delivery has been seen to take 55 ms.
-    private static let patience: UInt32 = 100_000
+    /// How long one look waits for a signalled thread. With every processor taken, delivery has been seen to take 55 ms and
+    /// more; the next look then takes the answer.
+    private static let patience: UInt32 = 15_000
+    /// For threads that are looked at only once.
+    private static let patienceForOne: UInt32 = 60_000
 
     private var modules = UnwindModules.own()
     private var modulesReadAt: UInt64 = nj_now()
 
-    /// The stack of a thread, or its state alone where it could not be had. `bounds` (0, 0) = unknown.
-    mutating func capture(_ files: borrowing ThreadFiles, bounds: (low: UInt64, high: UInt64), now: UInt64)
-        -> CapturedStack
-    {
+    /// The stack of a thread, or its state alone where it could not be had. `bounds` (0, 0) = unknown; the same `purpose`
+    /// again takes a late answer.
+    mutating func capture(
+        _ files: borrowing ThreadFiles, bounds: (low: UInt64, high: UInt64), now: UInt64, purpose: UInt64 = 0
+    ) -> CapturedStack {
         refresh(now)
         // A thread between two calls may change its mind while we look; a second try settles it.
         for _ in 0..<3 {
@@ -34,10 +38,10 @@ struct StackCapture {
                 guard let addresses = peek(blocked, bounds) else { continue }
                 if files.state() == state { return CapturedStack(state: state, addresses: addresses) }
             case .running, .unreadable:
-                if let addresses = signal(files.tid, bounds) {
+                if let addresses = signal(files.tid, bounds, purpose) {
                     return CapturedStack(state: .running, addresses: addresses)
                 }
-                if state == .unreadable { return CapturedStack(state: state, addresses: []) }
+                return CapturedStack(state: files.state(), addresses: [])
             }
         }
         return CapturedStack(state: files.state(), addresses: [])
@@ -52,8 +56,9 @@ struct StackCapture {
             UnwindRegisters(stackPointer: blocked.stackPointer, programCounter: blocked.programCounter), copy.pointee)
     }
 
-    private func signal(_ tid: Int32, _ bounds: (low: UInt64, high: UInt64)) -> [UInt64]? {
-        guard let copy = nj_capture_thread(tid, bounds.low, bounds.high, Self.patience) else { return nil }
+    private func signal(_ tid: Int32, _ bounds: (low: UInt64, high: UInt64), _ purpose: UInt64) -> [UInt64]? {
+        let patience = purpose == 0 ? Self.patienceForOne : Self.patience
+        guard let copy = nj_capture_thread(tid, purpose, bounds.low, bounds.high, patience) else { return nil }
         let registers = withUnsafeBytes(of: copy.pointee.registers) { raw in
             UnwindRegisters(
                 raw.bindMemory(to: UInt64.self).prefix(Int(copy.pointee.register_count)),

@@ -27,7 +27,7 @@ struct Verdict {
             isMostlyBlocked = 2 * blocked.count >= stall.states.count && !blocked.isEmpty
         }
         guard isMostlyBlocked, let main = Self.mostFrequent(blocked) else {
-            cause = stall.states.contains(.running) || times != nil && stall.wasSeenRunning ? .computing : .unknown
+            cause = stall.wasSeenRunning || Self.hasRunMost(stall, age, times) ? .computing : .unknown
             return
         }
         call = main.call
@@ -42,6 +42,13 @@ struct Verdict {
             cause = .systemCall
             if SystemCall.takesDescriptor(main.call) { target = stall.descriptors[main.arguments.0] ?? "" }
         }
+    }
+
+    /// Without a stack, the scheduler's word: it was on a processor for at least half of what was its own.
+    private static func hasRunMost(_ stall: Stall, _ age: UInt64, _ times: RunTimes?) -> Bool {
+        guard let before = stall.evidence, let times else { return false }
+        let spent = times - before
+        return spent.ran >= (age &- min(age, spent.waited)) / 2
     }
 
     /// Faults that had to go to a disk make paging out of a thread that neither ran nor called anything.

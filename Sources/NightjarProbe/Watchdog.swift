@@ -75,6 +75,7 @@ final class Watchdog: @unchecked Sendable {
         }
         while !takeNewcomers() {
             let asked = pollInterval
+            clock.sleeps()
             teller.waitForAgent(asked)
             clock.woke(asked: asked)
             round()
@@ -262,8 +263,9 @@ final class Watchdog: @unchecked Sendable {
         if stall.faults == nil { stall.faults = loop.files?.majorFaults() }
         guard let taken = captured(loop) else { return }
         guard nj_load64(&loop.slot.pointee.answered) != loop.sequence else { return }
-        stall.nextCapture = stall.samples.count < 3 ? age &+ threshold / 2 : age &+ age / 2
+        // A thread that has not got a processor to answer on is asked again at the next look.
         guard !taken.addresses.isEmpty else { return }
+        stall.nextCapture = stall.samples.count < 3 ? age &+ threshold / 2 : age &+ age / 2
         stall.keep(
             StallSample(offsetNanoseconds: age, doing: taken.state.doing, addresses: taken.addresses), taken.state)
         if case .blocked(let blocked) = taken.state {
@@ -277,7 +279,8 @@ final class Watchdog: @unchecked Sendable {
         guard let tid = loop.files?.tid else { return nil }
         let bounds = loop.bounds(of: tid)
         guard loop.files != nil else { return nil }
-        return capture.capture(loop.files!, bounds: bounds, now: clock.now)
+        let purpose = UInt64(loop.index + 1) << 48 | loop.sequence & 0xFFFF_FFFF_FFFF
+        return capture.capture(loop.files!, bounds: bounds, now: clock.now, purpose: purpose)
     }
 
     private func open(_ loop: Loop, _ stall: inout Stall, _ age: UInt64) {

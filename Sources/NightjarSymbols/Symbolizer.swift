@@ -149,6 +149,19 @@ public final class Symbolizer {
         return frame
     }
 
+    /// The same for an address of a process that has ended: its module is looked for at the same path on this host, and
+    /// names anything only where it is the same build.
+    public func frame(at address: UInt64, inDepartedModule module: ModuleReference) -> SymbolizedFrame {
+        let key = Key(path: module.path, inode: 0, device: 0)
+        let known =
+            modules[key]
+            ?? Module(
+                module,
+                ELFFile(path: module.path).flatMap { $0.buildID == module.buildID && !$0.buildID.isEmpty ? $0 : nil })
+        modules[key] = known
+        return known.frame(at: address, readsLines: readsLines)
+    }
+
     /// The function or object (metadata, a global) at an address, and how far into it the address lies.
     public func symbol(at address: UInt64) -> (symbol: Symbol, offset: UInt64)? {
         guard let module = loadedModule(at: address) else { return nil }

@@ -19,6 +19,7 @@
 
 #include "nj_child.h"
 #include "nj_memory.h"
+#include "nj_probe.h"
 #include "nj_proc.h"
 
 /// prctl(2) with one argument; the call itself is variadic. Returns what it returns.

@@ -82,9 +82,11 @@ void nj_capture_remove(void);
 int nj_capture_is_ours(void);
 
 /// Copies registers and stack of a running thread of this process by a signal. `stack_high` 0 = bounds unknown.
-/// Waits at most `patience_us`. NULL where the thread did not answer (it may still do so, harmlessly). The result is
-/// valid until the next call; one thread at a time.
-const struct nj_capture *_Nullable nj_capture_thread(pid_t tid, uint64_t stack_low, uint64_t stack_high, uint32_t patience_us);
+/// Waits at most `patience_us`; where the thread has not got a processor by then, NULL, and a later call for the same
+/// thread and `purpose` (not 0) takes what it has answered meanwhile. The result is valid until the next call; one thread
+/// at a time.
+const struct nj_capture *_Nullable nj_capture_thread(
+    pid_t tid, uint64_t purpose, uint64_t stack_low, uint64_t stack_high, uint32_t patience_us);
 
 /// Copies the stack of a blocked thread without a signal, from `stack_pointer` on.
 const struct nj_capture *_Nullable nj_peek_thread(uint64_t stack_pointer, uint64_t program_counter, uint64_t stack_high);
