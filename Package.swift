@@ -142,6 +142,16 @@ let package = Package(
             ],
             path: "Sources/NightjarIncidents", swiftSettings: strict),
 
+        // Plants stalls of every kind and compares them with what the probe says: Tests/Stalls/run.sh.
+        .executableTarget(
+            name: "nightjar-stalls",
+            dependencies: [
+                "NightjarProbe", "NightjarProbeNIO", "NightjarWire", "NightjarSymbols",
+                .product(name: "NIOCore", package: "swift-nio", condition: nioTrait),
+                .product(name: "NIOPosix", package: "swift-nio", condition: nioTrait),
+            ],
+            path: "Tests/Stalls", exclude: ["run.sh"], swiftSettings: strict),
+
         // Tests: the same rooms again.
         .target(name: "CNightjarTestKit", path: "Tests/CNightjarTestKit", cSettings: strictC),
         .target(

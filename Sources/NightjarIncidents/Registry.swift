@@ -42,4 +42,11 @@ let incidents: [Incident] = [
     healthyCache,
     debugLog,
     debugLogTamed,
+    loopBlockedByJSON,
+    catastrophicRegex,
+    blockingRead,
+    lockHeldElsewhere,
+    lockOrderDeadlock,
+    exhaustedPool,
+    starvedTwin,
 ]

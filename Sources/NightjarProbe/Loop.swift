@@ -55,6 +55,9 @@ final class Loop {
 
     var isAsked: Bool { slot.pointee.asked_at != 0 }
 
+    /// A ping is outstanding on a loop that is known to be served.
+    var isWaitedFor: Bool { hasAnswered && isAsked }
+
     /// The thread that runs the loop now, or ran it last; 0 = not known yet.
     var thread: Int32 {
         if case .queue(let owner) = gate, owner.tid != 0 { return owner.tid }

@@ -38,6 +38,7 @@ struct PoolWatch {
     }
 
     var isAsked: Bool { askedAt != 0 }
+    var isWaitedFor: Bool { hasAnswered && isAsked }
 
     /// One look; a report where the pool is exhausted, still is, or no longer is.
     mutating func look(_ clock: Clockwork, _ capture: inout StackCapture) -> StallReport? {
@@ -158,7 +159,7 @@ struct PoolWatch {
         }
     }
 
-    private static let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+    private static let processors = Int(nj_processors())
 }
 
 /// A beat that a job carries.

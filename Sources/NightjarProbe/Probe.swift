@@ -117,11 +117,11 @@ public final class Probe: Sendable {
     /// What is known of every loop just now: names, lags, stalls. About 0.2 ms.
     public var loops: [SlotReading] { watchdog?.page.reading()?.slots ?? [] }
 
-    /// Ends the watching and puts the signal handler back; a later `start` begins anew.
+    /// Ends the watching; a later `start` begins anew. The signal handler stays and passes on what is not the probe's: a
+    /// signal of ours that is still on its way to a thread must not meet the default action.
     public func stop() {
         guard let watchdog else { return }
         watchdog.shared.withLock { $0.inbox.isStopping = true }
-        nj_capture_remove()
         Self.current.withLock { if $0 === self { $0 = nil } }
     }
 }

@@ -6,6 +6,7 @@
 //     NIGHTJAR_STALL_THRESHOLD=100ms     what counts as a stall (ms where no unit is given)
 
 import Glibc
+public import NightjarWire
 
 /// How the probe watches. Every value has a default that suits a server.
 public struct ProbeSettings: Sendable {
@@ -23,6 +24,9 @@ public struct ProbeSettings: Sendable {
     public var watchesPool = true
     /// Takes the reports while no agent listens, one line each. nil = standard error.
     public var report: (@Sendable (String) -> Void)?
+    /// Sees every report as it is, with bare addresses, whoever is told: for the service's own metrics. Called on the probe's
+    /// thread, which waits for it.
+    public var observe: (@Sendable (StallReport) -> Void)?
 
     public init() {}
 

@@ -74,6 +74,7 @@ struct Teller {
 
     mutating func tell(_ report: StallReport, _ now: UInt64) {
         usedAt = now
+        settings.observe?(report)
         var report = report
         if isWelcomed {
             report.suppressed = suppressed
@@ -86,6 +87,7 @@ struct Teller {
 
     /// Starvation is not the service's fault: at most once a minute alone, always to the agent, which adds it up.
     mutating func tellStarvation(_ report: StallReport, _ now: UInt64) {
+        settings.observe?(report)
         if isWelcomed {
             _ = sendBytes(Frame.stall(report).encoded())
         } else if starvationTold == 0 || now &- starvationTold > Self.minute {

@@ -86,7 +86,7 @@ final class Watchdog: @unchecked Sendable {
     /// A stall is looked at in fifths of the threshold; a process at rest more seldom.
     private var pollInterval: UInt64 {
         let finest = max(threshold / 5, 1_000_000)
-        let isResting = clock.isStill && !loops.contains { $0.isAsked } && pool?.isAsked != true
+        let isResting = clock.isStill && !loops.contains(where: \.isWaitedFor) && pool?.isWaitedFor != true
         return isResting ? min(Self.restingPoll, 2 &* finest) : min(Self.workingPoll, finest)
     }
 
@@ -101,7 +101,7 @@ final class Watchdog: @unchecked Sendable {
     private func round() {
         page.store64(PageLayout.watchdogOffset, clock.now)
         page.store64(PageLayout.pausedOffset, clock.paused)
-        if clock.now &- throttledAt > 1_000_000_000, !loops.contains(where: { $0.isAsked }) {
+        if clock.now &- throttledAt > 1_000_000_000, !loops.contains(where: \.isWaitedFor) {
             throttled = throttling.total()
             throttledAt = clock.now
         }
@@ -159,14 +159,16 @@ final class Watchdog: @unchecked Sendable {
     private func waitsForEvents(_ loop: Loop, orPolls: Bool) -> Bool {
         loop.follow(loop.thread)
         guard let state = loop.files?.state() else { return false }
-        loop.freeTimes = loop.files?.times()
         guard case .blocked(let blocked) = state else {
             if state == .gone { loop.hasEnded = loop.kind == .eventLoop }
             return false
         }
-        if SystemCall.eventWaits.contains(blocked.call) { return true }
         // A run loop idles in ppoll; so may the service's own code, which a ping now and then tells apart.
-        return orPolls && blocked.call == SystemCall.poll && clock.now &- loop.slot.pointee.beat < threshold
+        let isIdle =
+            SystemCall.eventWaits.contains(blocked.call)
+            || orPolls && blocked.call == SystemCall.poll && clock.now &- loop.slot.pointee.beat < threshold
+        if isIdle { loop.freeTimes = loop.files?.times() }
+        return isIdle
     }
 
     private func ask(_ loop: Loop) {
@@ -230,9 +232,13 @@ final class Watchdog: @unchecked Sendable {
         guard var stall = loop.stall else { return }
         defer { if loop.isAsked { loop.stall = stall } }
         followThread(loop, &stall)
-        if loop.files?.state() == .gone, loop.kind == .eventLoop {
+        switch loop.files?.state() {
+        case .gone? where loop.kind == .eventLoop:
             loop.hasEnded = true
             return
+        case .running?: stall.wasSeenRunning = true
+        case .blocked?: stall.wasSeenBlocked = true
+        default: break
         }
         let age = stall.age(clock.now, paused: clock.paused)
         if age >= stall.nextCapture { take(loop, &stall, age) }
@@ -343,9 +349,12 @@ final class Watchdog: @unchecked Sendable {
         if waited > 20_000_000 { loop.slot.pointee.starved_ns &+= waited }
         loop.slot.pointee.longest_ns = max(loop.slot.pointee.longest_ns, own)
         loop.slot.clearStall()
-        if own >= threshold || stall.isOpen, !isOurselvesHeldBack {
+        guard !isOurselvesHeldBack else { return }
+        if own >= threshold {
             ended(loop, stall, age)
-        } else if age >= threshold, waited >= threshold / 2, loop.slot.pointee.state != LoopState.unserved.rawValue {
+        } else if stall.isOpen || waited >= threshold / 2 && age >= threshold {
+            // What looked like a stall while it lasted was charged to the scheduler's queue in the end.
+            if stall.isOpen { loop.slot.pointee.stalls &-= 1 }
             var report = report(loop, stall, .ended, age)
             report.cause = starvation(since: stall, waited: waited)
             report.samples = []

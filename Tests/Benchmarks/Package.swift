@@ -24,6 +24,7 @@ let package = Package(
     dependencies: [
         .package(name: "nightjar", path: "../.."),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
     ],
     targets: [
         .target(name: "BenchmarkKit", swiftSettings: strict),
@@ -49,6 +50,12 @@ let package = Package(
         .target(name: "CSpdlog"),
         benchmark("LogWriting", ["CSpdlog", room("NightjarLogFile"), .product(name: "Logging", package: "swift-log")]),
         benchmark("LogStorm", [room("NightjarLogFile"), .product(name: "Logging", package: "swift-log")]),
+        benchmark(
+            "ProbeBeat",
+            [
+                room("NightjarProbe"), room("NightjarProbeNIO"), .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
     ],
     cxxLanguageStandard: .cxx17
 )

@@ -130,3 +130,32 @@ struct StackStoryTests {
         #expect(StackStory([[]]).sentence == "no stack")
     }
 }
+
+struct LineTableTests {
+    @Test func `an address of this process has its file and line`() throws {
+        let marker: @convention(c) () -> Int32 = { Int32(#line) }
+        let address = UInt64(unsafeBitCast(marker, to: UInt.self))
+        let frame = Symbolizer().frame(at: address)
+        #expect(frame.file == "UnwinderTests.swift")
+        #expect(try abs(#require(frame.line) - Int(marker())) <= 1)
+    }
+
+    @Test func `random damage to a line table neither traps nor runs forever`() throws {
+        let file = try #require(ELFFile(path: "/proc/self/exe"))
+        let bytes = try #require(file.contents(of: ".debug_line", limit: 256 << 20))
+        var random = Mutation(seed: 23)
+        let part = Array(bytes.prefix(1 << 16))
+        for _ in 0..<300 {
+            let damaged = random.mutated(part, within: 0..<2048)
+            damaged.withUnsafeBytes { raw in
+                var at = 0
+                var rows = 0
+                while let unit = LineUnit(raw, at: at), rows < 100_000 {
+                    var program = LineProgram(raw, unit, at: unit.program)
+                    while program.next() != nil, rows < 100_000 { rows += 1 }
+                    at = unit.end
+                }
+            }
+        }
+    }
+}

@@ -115,5 +115,5 @@ ssize_t nj_receive(int socket, void *_Nonnull bytes, size_t length);
 /// Waits until the socket is readable or the time is over. > 0 readable or ended, 0 time over.
 int nj_wait(int socket, int64_t nanoseconds);
 
-/// A random number, so that two probes never share a token.
-uint64_t nj_random(void);
+/// How many processors this process may run on: the width of the cooperative pool.
+int nj_processors(void);

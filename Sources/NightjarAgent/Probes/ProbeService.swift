@@ -49,6 +49,9 @@ struct ProbeService {
     mutating func take(_ report: StallReport, _ story: ProbeStory, at now: Moment) {
         if report.cause.isStarvation {
             byQuota = report.cause == .starvedByQuota
+            // What looked like a stall while it lasted turned out to be starvation.
+            if let last = records.last, last.loop == report.loop, !last.isOver { records.removeLast() }
+            worst[Int(report.slot)] = nil
             return
         }
         let slot = Int(report.slot)

@@ -1,0 +1,84 @@
+// What the probe costs the service that it lives in: one beat beside the clock reading that it cannot do without, and a
+// process with eight event loops at rest beside a thread that only sleeps as often as the watchdog does.
+
+import BenchmarkKit
+import Glibc
+import NIOCore
+import NIOPosix
+import NightjarProbe
+import NightjarProbeNIO
+import Synchronization
+
+let report = Report("probe: a beat, and loops at rest")
+let isQuick = Arguments.isQuick
+let beats = isQuick ? 200_000 : 2_000_000
+
+var settings = ProbeSettings()
+settings.socket = ""
+settings.watchesMain = false
+settings.watchesPool = false
+let probe = Probe.start(service: "benchmark", settings: settings)
+
+/// The job that the probe leaves on a loop, caught by a loop that never runs it: running it is a beat.
+let caught = Mutex<(@Sendable () -> Void)?>(nil)
+probe.watch(name: "caught") { job in caught.withLock { $0 = job } }
+while caught.withLock({ $0 == nil }) { usleep(1000) }
+let beat = caught.withLock { $0! }
+
+@inline(never) func readClock() -> UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
+}
+
+let sink = Atomic<UInt64>(0)
+let costs = interleaved(
+    rounds: isQuick ? 5 : 15,
+    [
+        { for _ in 0..<beats { beat() } },
+        {
+            var sum: UInt64 = 0
+            for _ in 0..<beats { sum &+= readClock() }
+            sink.store(sum, ordering: .relaxed)
+        },
+    ])
+report.add("one beat", costs[0], scale: 1e9 / Double(beats), "ns")
+report.add("one clock reading", costs[1], scale: 1e9 / Double(beats), "ns")
+report.add("beat / clock reading", medianRatio(costs[0], costs[1]), "×", .atMost(1.5))
+
+/// CPU of the whole process over a span, in ms a second.
+func atRest(_ seconds: Double) -> Double {
+    let before = processCPUSeconds()
+    pause(seconds: seconds)
+    return (processCPUSeconds() - before) * 1000 / seconds
+}
+
+// The floor: a thread that wakes fifty times a second and reads a clock.
+let span = isQuick ? 3.0 : 10.0
+probe.stop()
+usleep(200_000)
+let nobody = atRest(span)
+let isEnough = Atomic(false)
+var thread = pthread_t()
+pthread_create(
+    &thread, nil,
+    { _ in
+        while !isEnough.load(ordering: .relaxed) {
+            usleep(20_000)
+            sink.add(readClock(), ordering: .relaxed)
+        }
+        return nil
+    }, nil)
+let sleeper = atRest(span) - nobody
+isEnough.store(true, ordering: .relaxed)
+pthread_join(thread, nil)
+
+let group = MultiThreadedEventLoopGroup(numberOfThreads: 8)
+let second = Probe.start(service: "benchmark", settings: settings)
+second.watch(group)
+usleep(500_000)
+let watched = atRest(span) - nobody
+report.add("8 loops at rest, watched", watched, "ms/s")
+report.add("a thread that sleeps 20 ms at a time", sleeper, "ms/s")
+report.add("watched / sleeping thread", watched / max(sleeper, 0.05), "×", .atMost(6))
+report.finish()

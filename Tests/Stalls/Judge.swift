@@ -1,0 +1,99 @@
+// Compares what was planted with what the probe reported.
+
+import Foundation
+import NightjarSymbols
+import NightjarWire
+import Synchronization
+
+/// A stall that was planted, as the loop itself measured it.
+struct Injection: Sendable {
+    var loop: String
+    var cause: String
+    var began: UInt64 = 0
+    var ended: UInt64 = 0
+    /// Of that, ready but without a processor.
+    var waited: UInt64 = 0
+}
+
+/// One cause: the function, what the probe must call it, and whether it ends.
+struct Cause: Sendable {
+    var name: String
+    var function: String
+    var verdicts: Set<StallCause>
+    var run: @Sendable (Double) -> Void
+
+    static let all: [Cause] = [
+        Cause(name: "compute", function: "plantedCompute", verdicts: [.computing], run: { Planted.plantedCompute($0) }),
+        Cause(name: "json", function: "plantedJSON", verdicts: [.computing], run: { Planted.plantedJSON($0) }),
+        Cause(name: "regex", function: "plantedRegex", verdicts: [.computing], run: { Planted.plantedRegex($0) }),
+        Cause(name: "sort", function: "plantedSort", verdicts: [.computing], run: { Planted.plantedSort($0) }),
+        Cause(name: "sleep", function: "plantedSleep", verdicts: [.systemCall], run: { Planted.plantedSleep($0) }),
+        Cause(name: "read", function: "plantedRead", verdicts: [.systemCall], run: { Planted.plantedRead($0) }),
+        Cause(
+            name: "receive", function: "plantedReceive", verdicts: [.systemCall], run: { Planted.plantedReceive($0) }),
+        Cause(name: "mutex", function: "plantedMutex", verdicts: [.lock], run: { Planted.plantedMutex($0) }),
+        Cause(
+            name: "semaphore", function: "plantedSemaphore", verdicts: [.wait], run: { Planted.plantedSemaphore($0) }),
+        Cause(
+            name: "queue-sync", function: "plantedQueueSync", verdicts: [.wait], run: { Planted.plantedQueueSync($0) }),
+        Cause(
+            name: "page-faults", function: "plantedPageFaults", verdicts: [.paging],
+            run: { Planted.plantedPageFaults($0) }),
+    ]
+    static let deadlock = Cause(
+        name: "deadlock", function: "plantedDeadlock", verdicts: [.deadlock], run: { Planted.plantedDeadlock($0) })
+}
+
+/// Keeps the probe's reports, and answers for them.
+final class Judge: Sendable {
+    private let reports = Mutex<[StallReport]>([])
+
+    func hear(_ report: StallReport) { reports.withLock { $0.append(report) } }
+
+    /// Reports of one loop whose stall overlaps a span; a begun one counts where `whileItLasts`.
+    func reports(of loop: String, from began: UInt64, to ended: UInt64, whileItLasts: Bool = false) -> [StallReport] {
+        reports.withLock { all in
+            all.filter { report in
+                !report.cause.isStarvation && report.loop == loop && (whileItLasts || report.phase == .ended)
+                    && report.startedAt < ended && report.startedAt &+ report.lastedNanoseconds > began
+            }
+        }
+    }
+
+    /// Reports of application stalls that belong to no injection.
+    func strangers(_ injections: [Injection]) -> [StallReport] {
+        reports.withLock { all in
+            all.filter { report in
+                report.phase == .ended && !report.cause.isStarvation && report.cause != .poolExhausted
+                    && !injections.contains {
+                        report.startedAt < $0.ended && report.startedAt &+ report.lastedNanoseconds > $0.began
+                    }
+            }
+        }
+    }
+
+    func starvations() -> Int { reports.withLock { $0.count { $0.cause.isStarvation } } }
+    func ofPool() -> [StallReport] { reports.withLock { $0.filter { $0.cause == .poolExhausted } } }
+}
+
+/// One line of the result, tab separated: what the script adds up.
+enum Line {
+    static func text(_ injection: Injection, _ cause: Cause, _ report: StallReport?, _ symbolizer: Symbolizer) -> String
+    {
+        let length = injection.ended - injection.began
+        guard let report else {
+            let own = length - min(length, injection.waited)
+            return "\(injection.loop)\t\(cause.name)\tmissed\t-\t-\t-\t-\t\(length / 1000)\t\(own / 1000)\t-"
+        }
+        let stacks = report.samples.map { sample in sample.addresses.map { symbolizer.frame(at: $0) } }
+        let story = StackStory(stacks)
+        let names = [story.guilty?.name, story.inside?.name].compactMap(\.self)
+        // An optimizer may inline or tail-call: then the enclosing function stands for it.
+        let isNamed = names.contains { $0.contains(cause.function) || $0.contains("inject") }
+        let isRight = cause.verdicts.contains(report.cause)
+        let start = Int64(bitPattern: report.startedAt &- injection.began) / 1000
+        let duration = Int64(bitPattern: report.lastedNanoseconds &- length) / 1000
+        return
+            "\(injection.loop)\t\(cause.name)\tdetected\t\(isNamed ? "named" : "unnamed")\t\(isRight ? "right" : "wrong")\t\(start)\t\(duration)\t\(length / 1000)\t\(report.cause.word)\t\(story.sentence)"
+    }
+}

@@ -1,0 +1,160 @@
+// Plants stalls on a loop of this process and tells what the probe made of them:
+//
+//     nightjar-stalls LOOP REPETITIONS [CAUSE…]      LOOP: runloop, dispatch-main, queue, nio, main-actor
+//     nightjar-stalls deadlock LOOP                  one that never ends
+//     nightjar-stalls pool                           every thread of the cooperative pool taken
+//     nightjar-stalls quiet LOOP SECONDS             nothing is planted: every report is a false one
+//
+// One line an injection, tab separated; Tests/Stalls/run.sh adds them up.
+
+import Dispatch
+import Foundation
+import NIOCore
+import NIOPosix
+import NightjarProbe
+import NightjarProbeNIO
+import NightjarSymbols
+import NightjarWire
+
+setvbuf(stdout, nil, _IOLBF, 0)
+
+let words = Array(CommandLine.arguments.dropFirst())
+let loops = ["runloop", "dispatch-main", "queue", "nio", "main-actor"]
+
+func usage() -> Never {
+    fputs("usage: nightjar-stalls LOOP REPETITIONS [CAUSE…] | deadlock LOOP | pool | quiet LOOP SECONDS\n", stderr)
+    exit(2)
+}
+
+let judge = Judge()
+var settings = ProbeSettings()
+settings.reportsPerMinute = 100_000
+settings.socket = ""
+settings.observe = { judge.hear($0) }
+settings.report = { _ in }
+let probe = Probe.start(service: "stalls", settings: settings)
+
+/// A loop to plant stalls on.
+struct Stage: Sendable {
+    /// The name under which the probe watches it.
+    var name: String
+    var execute: @Sendable (@escaping @Sendable () -> Void) -> Void
+
+    static func named(_ loop: String, _ probe: Probe) -> Stage? {
+        switch loop {
+        case "runloop", "dispatch-main":
+            return Stage(name: "main queue") { job in DispatchQueue.main.async(execute: job) }
+        case "main-actor":
+            return Stage(name: "main queue") { job in Task { @MainActor in job() } }
+        case "queue":
+            let queue = DispatchQueue(label: "planted queue")
+            probe.watch(queue)
+            return Stage(name: "planted queue") { job in queue.async(execute: job) }
+        case "nio":
+            let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+            probe.watch(group, name: "loop")
+            let loop = group.next()
+            let index = group.makeIterator().enumerated().first { $0.element === loop }?.offset ?? 0
+            return Stage(name: "loop \(index)") { job in loop.execute(job) }
+        default: return nil
+        }
+    }
+}
+
+/// Runs the whole plan on a thread of its own, while main serves its loop.
+func plan(_ body: @escaping @Sendable () -> Void) {
+    Helper.run {
+        usleep(500_000)
+        body()
+        exit(0)
+    }
+}
+
+@Sendable func waitedSoFar() -> UInt64 {
+    guard let text = try? String(contentsOfFile: "/proc/thread-self/schedstat", encoding: .utf8) else { return 0 }
+    return text.split(separator: " ").dropFirst().first.flatMap { UInt64($0) } ?? 0
+}
+
+/// Plants one stall and waits until it is over.
+@inline(never) @Sendable func inject(_ cause: Cause, on stage: Stage, loop: String, seconds: Double) -> Injection {
+    let done = DispatchSemaphore(value: 0)
+    let result = Box(Injection(loop: loop, cause: cause.name))
+    stage.execute {
+        let waited = waitedSoFar()
+        let began = DispatchTime.now().uptimeNanoseconds
+        cause.run(seconds)
+        let ended = DispatchTime.now().uptimeNanoseconds
+        result.value.began = began
+        result.value.ended = ended
+        result.value.waited = waitedSoFar() - waited
+        done.signal()
+    }
+    done.wait()
+    return result.value
+}
+
+final class Box<Value>: @unchecked Sendable {
+    var value: Value
+
+    init(_ value: Value) { self.value = value }
+}
+
+guard let first = words.first else { usage() }
+switch first {
+case "pool":
+    plan {
+        for _ in 0..<ProcessInfo.processInfo.activeProcessorCount + 1 { Task.detached { Planted.plantedSleep(1.5) } }
+        usleep(3_500_000)
+        let symbolizer = Symbolizer()
+        let reports = judge.ofPool()
+        let stacks = reports.flatMap(\.threads).map { thread in
+            StackStory([thread.addresses.map { symbolizer.frame(at: $0) }]).sentence
+        }
+        let isNamed = stacks.contains { $0.contains("plantedSleep") }
+        print(
+            "pool\texhausted\t\(reports.isEmpty ? "missed" : "detected")\t\(isNamed ? "named" : "unnamed")\t\(reports.isEmpty ? "-" : "right")\t-\t-\t-\t-\t\(stacks.first ?? "")"
+        )
+    }
+case "deadlock", "quiet":
+    guard words.count > 1, let stage = Stage.named(words[1], probe) else { usage() }
+    let loop = words[1]
+    let seconds = words.count > 2 ? Double(words[2]) ?? 5 : 5
+    plan {
+        if first == "quiet" {
+            usleep(UInt32(seconds * 1e6))
+            print("\(loop)\tquiet\tfalse=\(judge.strangers([]).count)\tstarved=\(judge.starvations())")
+            return
+        }
+        let began = DispatchTime.now().uptimeNanoseconds
+        stage.execute { Cause.deadlock.run(0) }
+        usleep(1_500_000)
+        let ended = DispatchTime.now().uptimeNanoseconds
+        let injection = Injection(loop: loop, cause: "deadlock", began: began, ended: ended)
+        let report = judge.reports(of: stage.name, from: began, to: ended, whileItLasts: true).last
+        print(Line.text(injection, Cause.deadlock, report, Symbolizer()))
+    }
+default:
+    guard words.count > 1, let repetitions = Int(words[1]), let stage = Stage.named(first, probe) else { usage() }
+    let causes = words.count > 2 ? Cause.all.filter { words.dropFirst(2).contains($0.name) } : Cause.all
+    plan {
+        let symbolizer = Symbolizer()
+        var injections: [Injection] = []
+        if causes.contains(where: { $0.name == "page-faults" }) { _ = ColdFile.shared }
+        _ = Planted.document
+        for repetition in 0..<repetitions {
+            for cause in causes {
+                let injection = inject(
+                    cause, on: stage, loop: first, seconds: 0.06 + Double((repetition * 37) % 200) / 1000)
+                injections.append(injection)
+                usleep(120_000)
+                let report = judge.reports(of: stage.name, from: injection.began, to: injection.ended).max {
+                    $0.lastedNanoseconds < $1.lastedNanoseconds
+                }
+                print(Line.text(injection, cause, report, symbolizer))
+            }
+        }
+        print("\(first)\tfalse\tfalse=\(judge.strangers(injections).count)\tstarved=\(judge.starvations())")
+    }
+}
+
+if first == "runloop" || words.dropFirst().first == "runloop" { RunLoop.main.run() } else { dispatchMain() }
