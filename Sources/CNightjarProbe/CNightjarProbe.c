@@ -75,6 +75,9 @@ pid_t nj_own_tid(void) {
 
 enum { idle, asked, copying, done };
 
+// A thread that has not answered for so long (ns) may have ended.
+static const uint64_t question_lasts = 400000000;
+
 static const uint64_t token_mark = 0x4E6A000000000000u; // the upper 16 bits of every token
 
 static struct nj_capture capture, peeked;
@@ -233,6 +236,9 @@ const struct nj_capture *nj_capture_thread(
     if (state == copying) return NULL;
     int is_pending = state != idle && purpose != 0 && pending_tid == tid && pending_purpose == purpose;
     if (!is_pending) {
+        // Somebody else's question, not answered yet: two loops that wait for a processor must not take turns in
+        // withdrawing each other's.
+        if (state == asked && nj_now() - capture_asked_at < question_lasts) return NULL;
         uint32_t expected = asked;
         if (!__atomic_compare_exchange_n(&capture_state, &expected, idle, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
             && expected == copying)

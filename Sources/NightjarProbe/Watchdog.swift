@@ -37,14 +37,14 @@ final class Watchdog: @unchecked Sendable {
     let knownWork = KnownWork()
     private let settings: ProbeSettings
 
-    private var clock = Clockwork()
-    private var loops: [Loop] = []
-    private var pool: PoolWatch?
-    private var capture = StackCapture()
-    private let throttling = Throttling()
-    private var throttled: UInt64?
-    private var throttledAt: UInt64 = 0
-    private var stallCount: UInt64 = 0
+    var clock = Clockwork()
+    var loops: [Loop] = []
+    var pool: PoolWatch?
+    var capture = StackCapture()
+    let throttling = Throttling()
+    var throttled: UInt64?
+    var throttledAt: UInt64 = 0
+    var stallCount: UInt64 = 0
     var teller: Teller
 
     init(page: Page, service: String, settings: ProbeSettings) {
@@ -379,74 +379,5 @@ final class Watchdog: @unchecked Sendable {
             return .starvedByHost
         }
         return now - before >= waited / 3 ? .starvedByQuota : .starvedByHost
-    }
-
-    // MARK: reports
-
-    private func report(_ loop: Loop, _ stall: Stall, _ phase: StallReport.Phase, _ age: UInt64) -> StallReport {
-        let times = loop.files?.times()
-        var verdict = Verdict(stall, age: age, times: times)
-        if let before = stall.faults, let now = loop.files?.majorFaults() {
-            verdict.consider(majorFaults: now &- min(now, before), stall)
-        }
-        let spent = stall.evidence.flatMap { before in times.map { $0 - before } } ?? RunTimes()
-        return StallReport(
-            number: stall.number, phase: phase, slot: UInt16(clamping: loop.index), loop: loop.name,
-            cause: verdict.cause,
-            startedAt: stall.startedAt, uncertaintyNanoseconds: stall.uncertainty, lastedNanoseconds: age,
-            ranNanoseconds: min(spent.ran, age), waitedNanoseconds: min(spent.waited, age),
-            majorFaults: verdict.majorFaults,
-            tid: stall.tid, call: verdict.call, target: verdict.target, samples: stall.samples, threads: stall.holders)
-    }
-
-    private func tell(_ report: StallReport) {
-        var report = report
-        if report.number == 0 {
-            guard teller.mayTell(clock.now) else { return }
-            stallCount &+= 1
-            report.number = stallCount
-            pool?.number = stallCount
-        }
-        teller.tell(report, clock.now)
-    }
-
-    /// The holder of the lock that a thread waits for, the one whom that one waits for, and so on; round = a deadlock.
-    private func findHolders(_ loop: Loop, _ first: ThreadState.Blocked, _ stall: inout Stall) {
-        var seen = [stall.tid]
-        var waiter = first
-        var holders: [ThreadReport] = []
-        while holders.count < 8, let holder = LockHolder.holder(of: waiter, waiter: seen[seen.count - 1]) {
-            if seen.contains(holder) {
-                stall.isDeadlock = true
-                break
-            }
-            seen.append(holder)
-            let files = ThreadFiles(tid: holder)
-            let taken = capture.capture(files, bounds: (0, 0), now: clock.now)
-            holders.append(
-                ThreadReport(
-                    tid: holder, role: .holder, doing: taken.state.doing, call: taken.state.call,
-                    name: ThreadFiles.name(of: holder), addresses: taken.addresses))
-            guard case .blocked(let next) = taken.state else { break }
-            waiter = next
-        }
-        if !holders.isEmpty { stall.holders = holders }
-    }
-
-    /// Every thread of the process, now.
-    private func allStacks(_ request: UInt32) -> [ThreadReport] {
-        let roles = Dictionary(loops.map { ($0.thread, $0.name) }) { first, _ in first }
-        return AllThreads.list().map { tid in
-            let files = ThreadFiles(tid: tid)
-            let isOwn = tid == currentThread()
-            let taken =
-                isOwn
-                ? CapturedStack(state: .running, addresses: []) : capture.capture(files, bounds: (0, 0), now: clock.now)
-            let name = roles[tid] ?? ThreadFiles.name(of: tid)
-            return ThreadReport(
-                tid: tid, role: roles[tid] == nil ? .any : .loop, doing: taken.state.doing, call: taken.state.call,
-                name: name,
-                addresses: taken.addresses)
-        }
     }
 }

@@ -16,13 +16,12 @@ import NightjarProbeNIO
 import NightjarSymbols
 import NightjarWire
 
-setvbuf(stdout, nil, _IOLBF, 0)
-
 let words = Array(CommandLine.arguments.dropFirst())
 let loops = ["runloop", "dispatch-main", "queue", "nio", "main-actor"]
 
 func usage() -> Never {
-    fputs("usage: nightjar-stalls LOOP REPETITIONS [CAUSE…] | deadlock LOOP | pool | quiet LOOP SECONDS\n", stderr)
+    FileHandle.standardError.write(
+        Data("usage: nightjar-stalls LOOP REPETITIONS [CAUSE…] | deadlock LOOP | pool | quiet LOOP SECONDS\n".utf8))
     exit(2)
 }
 
@@ -66,6 +65,7 @@ func plan(_ body: @escaping @Sendable () -> Void) {
     Helper.run {
         usleep(500_000)
         body()
+        fflush(nil)
         exit(0)
     }
 }
