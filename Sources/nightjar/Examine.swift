@@ -73,3 +73,18 @@ struct Why: ParsableCommand {
 
     func run() throws { try inspect(["why", "\(pid)", type], output) }
 }
+
+struct Stacks: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "What every thread of a process does just now, by function.")
+
+    @Argument(help: "process id")
+    var pid: Int32
+
+    func run() throws {
+        switch StacksCommand.text(pid: pid) {
+        case .success(let text): say(text)
+        case .failure(let error): throw Cannot("\(error)")
+        }
+    }
+}

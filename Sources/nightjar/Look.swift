@@ -70,3 +70,55 @@ struct Show: ParsableCommand {
 
     func run() throws { say(try agent.get("/api/v1/alerts/\(APIRequest.escaped(id))?\(output.query)")) }
 }
+
+struct Disk: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "File systems: how full, when full, who fills them, and what could be freed.",
+        discussion: "Asks the agent. Without one it looks for a few seconds itself; forecasts need the agent.")
+
+    @Option(help: "without an agent: how long to look, in seconds")
+    var seconds = 3.0
+
+    @OptionGroup var agent: AgentOptions
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        guard (0.1...3600).contains(seconds) else { throw ValidationError("--seconds must be 0.1 to 3600") }
+    }
+
+    func run() throws {
+        try say(
+            agent.get("/api/v1/disks?\(output.query)") {
+                if output.format == .table { warn("no agent runs: looking for \(seconds) s") }
+                let snapshot = DiskSnapshot.measure(span: .seconds(seconds))
+                return output.format == .json
+                    ? snapshot.json.text + "\n" : DiskTable.text(snapshot, width: output.width)
+            })
+    }
+}
+
+struct Logs: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Who writes how much log, now and lately, and which line floods.",
+        discussion: "Asks the agent. Without one it looks for a few seconds itself; what is usual only the agent knows."
+    )
+
+    @Option(help: "without an agent: how long to look, in seconds")
+    var seconds = 5.0
+
+    @OptionGroup var agent: AgentOptions
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        guard (0.1...3600).contains(seconds) else { throw ValidationError("--seconds must be 0.1 to 3600") }
+    }
+
+    func run() throws {
+        try say(
+            agent.get("/api/v1/logs?\(output.query)") {
+                if output.format == .table { warn("no agent runs: looking for \(seconds) s") }
+                let snapshot = LogSnapshot.measure(span: .seconds(seconds))
+                return output.format == .json ? snapshot.json.text + "\n" : LogTable.text(snapshot, width: output.width)
+            })
+    }
+}

@@ -17,8 +17,9 @@ struct Nightjar: ParsableCommand {
             """,
         version: agentVersion,
         groupedSubcommands: [
-            CommandGroup(name: "Look:", subcommands: [PS.self, Top.self, Alerts.self, Show.self]),
-            CommandGroup(name: "Ask one process:", subcommands: [Heap.self, Leaks.self, Why.self]),
+            CommandGroup(
+                name: "Look:", subcommands: [PS.self, Top.self, Alerts.self, Show.self, Disk.self, Logs.self]),
+            CommandGroup(name: "Ask one process:", subcommands: [Heap.self, Leaks.self, Why.self, Stacks.self]),
             CommandGroup(name: "Decide:", subcommands: [SilenceCommand.self]),
             CommandGroup(
                 name: "Check and learn:",

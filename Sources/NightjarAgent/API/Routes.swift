@@ -46,6 +46,9 @@ extension Agent {
         case ("top", 3): return top(request, look)
         case ("alerts", 3...5): return alerts(request, Array(parts.dropFirst(3)), look)
         case ("silences", 3...4): return silences(request, parts.count > 3 ? parts[3] : nil, look)
+        case ("disks", 3): return disks(look)
+        case ("logs", 3): return logs(look)
+        case ("services", 3): return services()
         case ("doctor", 3): return .text(DoctorReport(checks: checks() + sinkChecks()).wire)
         case ("config", 3): return look.answer(json: config.effectiveJSON, text: config.effectiveText)
         default: return notFound(request)
@@ -125,6 +128,27 @@ extension Agent {
         }
         guard let found else { return .text("") }
         return .text(TerminalBlock(width: look.width, colour: look.isColoured).text(found, at: clock.now))
+    }
+
+    // MARK: Disks, logs and probed services
+
+    private func disks(_ look: Look) -> APIResponse {
+        guard let snapshot = watches.diskSnapshot else {
+            return .problem(404, "file systems are not watched: [Disks] Enabled=no")
+        }
+        return look.answer(json: snapshot.json, text: DiskTable.text(snapshot, width: look.width))
+    }
+
+    private func logs(_ look: Look) -> APIResponse {
+        guard let snapshot = watches.logSnapshot else {
+            return .problem(404, "logs are not watched: [Logs] Enabled=no")
+        }
+        return look.answer(json: snapshot.json, text: LogTable.text(snapshot, width: look.width))
+    }
+
+    private func services() -> APIResponse {
+        let json = watches.probeSnapshot?.json ?? .object([("services", .array([]))])
+        return APIResponse(contentType: "application/json", body: Array((json.text + "\n").utf8))
     }
 
     // MARK: Silences

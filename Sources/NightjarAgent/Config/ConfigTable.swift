@@ -61,9 +61,11 @@ public enum ConfigTable {
         SettingSpec(
             "Disks", "Enabled", .flag, "yes", "Watch file systems for filling up, and name who fills them."),
         SettingSpec("Disks", "Ignore", .list, "", "Mount points that are not watched; globs are allowed."),
+        SettingSpec(
+            "Disks", "AlsoTypes", .list, "", "File system types to watch beside those on disks, such as tmpfs."),
         SettingSpec("Logs", "Enabled", .flag, "yes", "Watch the volume of logs by unit and file."),
         SettingSpec(
-            "Logs", "Paths", .list, "/var/log/*.log /var/log/*/*.log", "Log files to watch; globs are allowed."),
+            "Logs", "Paths", .list, "/var/log/**", "Log files to watch; globs are allowed."),
         SettingSpec("Logs", "Journal", .flag, "yes", "Count what each unit writes to the journal."),
         SettingSpec("Census", "Enabled", .flag, "yes", "Count the heap of a growing Swift process by type, unasked."),
         SettingSpec("Probe", "Enabled", .flag, "yes", "Accept services that embed the probe."),

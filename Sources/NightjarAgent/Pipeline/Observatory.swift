@@ -62,6 +62,9 @@ final class Observatory {
 
     var processCount: Int { sampler.count }
 
+    /// Who has this pid just now.
+    func identity(of pid: Int32) -> ProcessIdentity? { sampler.slot(of: pid).flatMap { sampler.identity($0) } }
+
     /// New settings after a reload: every process asks again.
     func apply(_ config: Config) {
         settings = SettingsBook(config)

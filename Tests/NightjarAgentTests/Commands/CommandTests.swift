@@ -6,7 +6,8 @@ import Testing
     private let nightjar = Program("nightjar")
     private let nightjard = Program("nightjard")
     private let commands = [
-        "ps", "top", "alerts", "show", "silence", "heap", "leaks", "why", "replay", "drill", "explain", "config",
+        "ps", "top", "alerts", "show", "silence", "heap", "leaks", "why", "stacks", "disk", "logs", "replay", "drill",
+        "explain", "config",
         "doctor",
     ]
 
