@@ -14,8 +14,6 @@ extension PoolStarvation {
                 "Critical", .duration(.seconds(10)), help: "Wake somebody when no task could begin for this long."),
         ],
         saysOfMany: "services have no thread left for their tasks",
-        fires: ["pool-taken-by-sleep"],
-        staysQuiet: ["pool-at-work"],
         panels: [
             Panel(
                 "Seconds without a free thread", expression: "rate(nightjar_pool_exhausted_seconds_total[1m])",
