@@ -12,7 +12,8 @@ struct JournalVolumeTests {
     @Test func `a hundred entries are counted to the byte, by unit and by identifier`() throws {
         let journal = try #require(JournalVolume())
         _ = journal.round()
-        try shell("for i in $(seq 100); do echo 'DEBUG cache miss for key=9f3a'; done | systemd-cat -t nj-small -p debug")
+        try shell(
+            "for i in $(seq 100); do echo 'DEBUG cache miss for key=9f3a'; done | systemd-cat -t nj-small -p debug")
         let round = journal.round()
         #expect(!round.isEstimated)
         let share = try #require(round.shares["nj-small"])
@@ -59,7 +60,9 @@ struct JournalVolumeTests {
     @Test func `a rotated journal is followed`() throws {
         let journal = try #require(JournalVolume())
         _ = journal.round()
-        try shell("echo before | systemd-cat -t nj-rotate; journalctl --sync; journalctl --rotate; echo after | systemd-cat -t nj-rotate")
+        try shell(
+            "echo before | systemd-cat -t nj-rotate; journalctl --sync; journalctl --rotate; echo after | systemd-cat -t nj-rotate"
+        )
         var entries = 0.0
         for _ in 0..<50 where entries < 2 {
             entries += journal.round().shares["nj-rotate"]?.entries ?? 0

@@ -58,7 +58,9 @@ func journalRound() -> Double? {
     var costs = Series()
     for _ in 0..<3 {
         let text = "DEBUG cache miss for key=9f3a in shard 7 \(String(repeating: "7", count: 100))"
-        guard system("yes '\(text)' | head -n 100000 | systemd-cat -t bench && journalctl --sync") == 0 else { return nil }
+        guard system("yes '\(text)' | head -n 100000 | systemd-cat -t bench && journalctl --sync") == 0 else {
+            return nil
+        }
         let begin = threadCPUSeconds()
         let round = journal.round()
         costs.append(threadCPUSeconds() - begin)
