@@ -1,62 +1,46 @@
-import ArgumentParser
 @preconcurrency import Glibc
 import NightjarAgent
 import NightjarModel
 
 // `nightjard`: the agent. See nightjard(8).
 
-struct Nightjard: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "nightjard",
-        abstract: "Watches every process, file system and log of this host, and says who is in trouble, where and why.",
-        discussion: """
-            Runs in the foreground; systemd starts it as nightjard.service. SIGHUP reads the configuration again, \
-            SIGTERM ends it.
-
-            Exit status: 0 ended by a signal, 2 wrong usage or a mistake in the configuration, 3 cannot start.
-            """,
-        version: agentVersion)
-
-    @Option(help: "the configuration; its drop-ins in FILE.d are read too (default: /etc/nightjar/nightjar.conf)")
-    var config: String?
-
-    @Flag(help: "only check the configuration: name every mistake with file and line")
-    var check = false
-
-    @Option(help: "read DIR/proc and DIR/sys instead of /proc and /sys")
-    var root = "/"
-
-    func run() throws {
-        let paths = Paths()
-        let read = Config(path: config ?? paths.configFile, mustExist: config != nil)
-        for problem in read.problems { fputs("nightjard: \(problem)\n", stderr) }
-        guard read.problems.isEmpty else { throw ExitCode(2) }
-        if check {
-            print("\(read.files.isEmpty ? "defaults" : read.files.joined(separator: ", ")): fine")
-            return
-        }
-        let logs = read.text("Logging", "Directory")
-        let log = OwnLog(
-            directory: logs.isEmpty ? paths.logs : logs, level: read.text("Logging", "Level"),
-            maxBytes: read.bytes("Logging", "MaxSize").count)
-        do {
-            throw ExitCode(try Agent(config: read, paths: paths, root: root, log: log).run())
-        } catch let error as AgentError {
-            log.error("cannot start: \(error)")
-            log.finish()
-            throw ExitCode(3)
-        }
+/// Watches until a signal ends it, and answers with the exit code.
+func run(_ options: Options.Run) -> Int32 {
+    let paths = Paths()
+    let config = Config(path: options.config ?? paths.configFile, mustExist: options.config != nil)
+    for problem in config.problems { fputs("nightjard: \(problem)\n", stderr) }
+    guard config.problems.isEmpty else { return 2 }
+    if options.check {
+        print("\(config.files.isEmpty ? "defaults" : config.files.joined(separator: ", ")): fine")
+        return 0
+    }
+    let logs = config.text("Logging", "Directory")
+    let log = OwnLog(
+        directory: logs.isEmpty ? paths.logs : logs, level: config.text("Logging", "Level"),
+        maxBytes: config.bytes("Logging", "MaxSize").count)
+    do {
+        return try Agent(config: config, paths: paths, root: options.root, log: log).run()
+    } catch {
+        log.error("cannot start: \(error)")
+        log.finish()
+        return 3
     }
 }
 
 signal(SIGPIPE, SIG_IGN)
-do {
-    var command = try Nightjard.parseAsRoot()
-    try command.run()
-} catch {
-    let code = Nightjard.exitCode(for: error)
-    let message = Nightjard.fullMessage(for: error)
-    if !message.isEmpty { fputs(message + "\n", code.isSuccess ? stdout : stderr) }
-    fflush(stdout)
-    exit(code == .validationFailure ? 2 : code.rawValue)
+let code: Int32
+switch Options.parse(Array(CommandLine.arguments.dropFirst())) {
+case .help:
+    print(Options.helpText)
+    code = 0
+case .version:
+    print(agentVersion)
+    code = 0
+case .mistake(let what):
+    fputs("nightjard: \(what)\n\(Options.usage)\n", stderr)
+    code = 2
+case .run(let options):
+    code = run(options)
 }
+fflush(stdout)
+exit(code)
