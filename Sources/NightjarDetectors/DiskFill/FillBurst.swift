@@ -2,7 +2,7 @@
 // scales: sustained for a window, and at this pace nothing is left within four times the window.
 //
 //     window 15 min → zero within 1 h        any reading interval up to 5 min
-//     window  1 min → zero within 4 min      only where less than a quarter of the size is left,
+//     window  1 min → zero within 4 min      only where less than half of the size is left,
 //     window 10 s   → zero within 40 s       and only where readings come every few seconds
 //
 // Sustained means that every part of the window rose at 30 % of the mean pace or more: a single copy or an `apt-get
@@ -30,8 +30,8 @@ struct FillBurst: Sendable, Equatable {
     }
 
     static let all = [
-        FillBurst(length: .minutes(15), freeAtMost: 1), FillBurst(length: .minutes(1), freeAtMost: 0.25),
-        FillBurst(length: .seconds(10), freeAtMost: 0.25),
+        FillBurst(length: .minutes(15), freeAtMost: 1), FillBurst(length: .minutes(1), freeAtMost: 0.5),
+        FillBurst(length: .seconds(10), freeAtMost: 0.5),
     ]
 
     /// Takes a reading; the pace in units a second where the window is covered and everything in it rose.

@@ -57,7 +57,7 @@ private let isInside = ProcessInfo.processInfo.environment["NIGHTJAR_DISK_SANDBO
     @Test func `a debug log at 50 MB a second is named with file, process, unit and message before the disk is full`()
         throws
     {
-        let disk = try SmallDisk(megabytes: 700)
+        let disk = try SmallDisk(megabytes: 1500)
         let writer = try Filler(unit: "nightjar-test-flood.service")
         try writer.fill("\(disk.path)/app/debug.log", bytesPerSecond: 50_000_000)
         let seen = try disk.watchUntilNamed(every: 0.25)
