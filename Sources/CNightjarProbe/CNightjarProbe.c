@@ -76,15 +76,26 @@ pid_t nj_own_tid(void) {
 enum { idle, asked, copying, done };
 
 // A thread that has not answered for so long (ns) may have ended.
-static const uint64_t question_lasts = 400000000;
+static const uint64_t question_lasts = 2000000000;
 
 static const uint64_t token_mark = 0x4E6A000000000000u; // the upper 16 bits of every token
 
-static struct nj_capture capture, peeked;
+// Several questions may be open at once: on a machine without a free processor an answer takes its time, and loops must
+// not take turns in withdrawing each other's.
+enum { desks = 4 };
+
+struct desk {
+    struct nj_capture capture;
+    uint32_t state;
+    uint64_t token;
+    uint64_t asked_at, low, high;
+    pid_t tid;
+    uint64_t purpose;
+};
+
+static struct desk all_desks[desks];
+static struct nj_capture peeked;
 static uint8_t *peek_stack;
-static uint32_t capture_state;
-static uint64_t capture_token;
-static uint64_t capture_asked_at, capture_low, capture_high;
 static struct sigaction former;
 static uint32_t installed;
 
@@ -110,37 +121,38 @@ int nj_read_own(uint64_t address, void *buffer, size_t length) {
     return length <= nj_capture_bytes && read_own(address, buffer, length) == (ssize_t)length;
 }
 
-static void copy_registers(const ucontext_t *context) {
+static void copy_registers(struct nj_capture *capture, const ucontext_t *context) {
 #if defined(__x86_64__)
     static const int order[16] = {REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP,
                                   REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
-    for (int i = 0; i < 16; i++) capture.registers[i] = (uint64_t)context->uc_mcontext.gregs[order[i]];
-    capture.program_counter = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
-    capture.registers[16] = capture.program_counter;
-    capture.register_count = 17;
-    capture.stack_low = (uint64_t)context->uc_mcontext.gregs[REG_RSP];
+    for (int i = 0; i < 16; i++) capture->registers[i] = (uint64_t)context->uc_mcontext.gregs[order[i]];
+    capture->program_counter = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
+    capture->registers[16] = capture->program_counter;
+    capture->register_count = 17;
+    capture->stack_low = (uint64_t)context->uc_mcontext.gregs[REG_RSP];
 #elif defined(__aarch64__)
-    for (int i = 0; i < 31; i++) capture.registers[i] = context->uc_mcontext.regs[i];
-    capture.registers[31] = context->uc_mcontext.sp;
-    capture.program_counter = context->uc_mcontext.pc;
-    capture.register_count = 32;
-    capture.stack_low = context->uc_mcontext.sp;
+    for (int i = 0; i < 31; i++) capture->registers[i] = context->uc_mcontext.regs[i];
+    capture->registers[31] = context->uc_mcontext.sp;
+    capture->program_counter = context->uc_mcontext.pc;
+    capture->register_count = 32;
+    capture->stack_low = context->uc_mcontext.sp;
 #else
 #error "stack capture knows x86_64 and arm64"
 #endif
 }
 
-static void copy_thread(const ucontext_t *context) {
-    copy_registers(context);
-    uint64_t low = capture.stack_low;
-    if (low >= capture_low && low < capture_high) {
-        uint64_t length = capture_high - low;
+static void copy_thread(struct desk *desk, const ucontext_t *context) {
+    struct nj_capture *capture = &desk->capture;
+    copy_registers(capture, context);
+    uint64_t low = capture->stack_low;
+    if (low >= desk->low && low < desk->high) {
+        uint64_t length = desk->high - low;
         if (length > nj_capture_bytes) length = nj_capture_bytes;
-        memcpy(capture.stack, (const void *)(uintptr_t)low, length);
-        capture.stack_bytes = length;
+        memcpy(capture->stack, (const void *)(uintptr_t)low, length);
+        capture->stack_bytes = length;
     } else {
-        ssize_t got = read_own(low, capture.stack, nj_capture_bytes);
-        capture.stack_bytes = got > 0 ? (uint64_t)got : 0;
+        ssize_t got = read_own(low, capture->stack, nj_capture_bytes);
+        capture->stack_bytes = got > 0 ? (uint64_t)got : 0;
     }
 }
 
@@ -162,12 +174,14 @@ static void handle(int number, siginfo_t *info, void *context) {
     uint64_t token = info ? (uint64_t)(uintptr_t)info->si_value.sival_ptr : 0;
     if (info == NULL || info->si_code != SI_QUEUE || info->si_pid != getpid() || token >> 48 != token_mark >> 48) {
         pass_on(number, info, context);
-    } else if (token == __atomic_load_n(&capture_token, __ATOMIC_ACQUIRE)) {
+    } else {
+        struct desk *desk = &all_desks[token % desks];
         uint32_t expected = asked;
-        if (__atomic_compare_exchange_n(&capture_state, &expected, copying, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-            capture.delay_us = (uint32_t)((nj_now() - capture_asked_at) / 1000);
-            copy_thread(context);
-            __atomic_store_n(&capture_state, done, __ATOMIC_RELEASE);
+        if (token == __atomic_load_n(&desk->token, __ATOMIC_ACQUIRE)
+            && __atomic_compare_exchange_n(&desk->state, &expected, copying, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+            desk->capture.delay_us = (uint32_t)((nj_now() - desk->asked_at) / 1000);
+            copy_thread(desk, context);
+            __atomic_store_n(&desk->state, done, __ATOMIC_RELEASE);
         }
     }
     errno = saved;
@@ -180,9 +194,12 @@ static uint8_t *stack_buffer(void) {
 
 int nj_capture_install(void) {
     if (__atomic_load_n(&installed, __ATOMIC_ACQUIRE)) return 0;
-    if (capture.stack == NULL) capture.stack = stack_buffer();
+    for (int i = 0; i < desks; i++) {
+        if (all_desks[i].capture.stack == NULL) all_desks[i].capture.stack = stack_buffer();
+        if (all_desks[i].capture.stack == NULL) return -1;
+    }
     if (peek_stack == NULL) peek_stack = stack_buffer();
-    if (capture.stack == NULL || peek_stack == NULL) return -1;
+    if (peek_stack == NULL) return -1;
     struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
     sigfillset(&action.sa_mask);
     if (sigaction(SIGPROF, &action, &former) != 0) return -1;
@@ -206,15 +223,13 @@ static void nap(long nanoseconds) {
 }
 
 // Sends the signal with a new token. 0, or -1 where the thread is gone.
-static int ask(pid_t tid, uint64_t stack_low, uint64_t stack_high) {
+static int ask(struct desk *desk) {
     static uint64_t counter;
-    capture_low = stack_low;
-    capture_high = stack_high;
-    capture_asked_at = nj_now();
-    counter++;
-    uint64_t token = token_mark | (counter & 0xFFFFFFFFFFFFu);
-    __atomic_store_n(&capture_state, asked, __ATOMIC_RELEASE);
-    __atomic_store_n(&capture_token, token, __ATOMIC_RELEASE);
+    desk->asked_at = nj_now();
+    counter += desks;
+    uint64_t token = token_mark | ((counter + (uint64_t)(desk - all_desks)) & 0xFFFFFFFFFFFFu);
+    __atomic_store_n(&desk->state, asked, __ATOMIC_RELEASE);
+    __atomic_store_n(&desk->token, token, __ATOMIC_RELEASE);
 
     siginfo_t info;
     memset(&info, 0, sizeof info);
@@ -223,41 +238,55 @@ static int ask(pid_t tid, uint64_t stack_low, uint64_t stack_high) {
     info.si_pid = getpid();
     info.si_uid = getuid();
     info.si_value.sival_ptr = (void *)(uintptr_t)token;
-    return (int)syscall(SYS_rt_tgsigqueueinfo, (long)getpid(), (long)tid, (long)SIGPROF, &info);
+    return (int)syscall(SYS_rt_tgsigqueueinfo, (long)getpid(), (long)desk->tid, (long)SIGPROF, &info);
+}
+
+// The desk on which this question lies already, else one that nobody uses: idle, or with an answer that nobody fetched,
+// or with a question so old that its thread may have ended.
+static struct desk *find_desk(pid_t tid, uint64_t purpose) {
+    for (int i = 0; purpose != 0 && i < desks; i++) {
+        struct desk *desk = &all_desks[i];
+        if (desk->tid == tid && desk->purpose == purpose && __atomic_load_n(&desk->state, __ATOMIC_ACQUIRE) != idle) return desk;
+    }
+    uint64_t now = nj_now();
+    for (int i = 0; i < desks; i++) {
+        struct desk *desk = &all_desks[i];
+        uint32_t state = __atomic_load_n(&desk->state, __ATOMIC_ACQUIRE);
+        // A handler that was interrupted in the middle of its copy keeps the buffer.
+        if (state == copying || (state == asked && now - desk->asked_at < question_lasts)) continue;
+        if (state == done && desk->purpose != 0 && now - desk->asked_at < question_lasts) continue;
+        uint32_t expected = asked;
+        if (state == asked && !__atomic_compare_exchange_n(&desk->state, &expected, idle, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            continue;
+        __atomic_store_n(&desk->state, idle, __ATOMIC_RELEASE);
+        return desk;
+    }
+    return NULL;
 }
 
 const struct nj_capture *nj_capture_thread(
     pid_t tid, uint64_t purpose, uint64_t stack_low, uint64_t stack_high, uint32_t patience_us) {
-    static pid_t pending_tid;
-    static uint64_t pending_purpose;
     if (!__atomic_load_n(&installed, __ATOMIC_ACQUIRE) || !nj_capture_is_ours()) return NULL;
-    uint32_t state = __atomic_load_n(&capture_state, __ATOMIC_ACQUIRE);
-    // A handler that was interrupted in the middle of its copy keeps the buffer.
-    if (state == copying) return NULL;
-    int is_pending = state != idle && purpose != 0 && pending_tid == tid && pending_purpose == purpose;
-    if (!is_pending) {
-        // Somebody else's question, not answered yet: two loops that wait for a processor must not take turns in
-        // withdrawing each other's.
-        if (state == asked && nj_now() - capture_asked_at < question_lasts) return NULL;
-        uint32_t expected = asked;
-        if (!__atomic_compare_exchange_n(&capture_state, &expected, idle, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
-            && expected == copying)
-            return NULL;
-        pending_tid = tid;
-        pending_purpose = purpose;
-        if (ask(tid, stack_low, stack_high) != 0) {
-            __atomic_store_n(&capture_state, idle, __ATOMIC_RELEASE);
+    struct desk *desk = find_desk(tid, purpose);
+    if (desk == NULL) return NULL;
+    if (__atomic_load_n(&desk->state, __ATOMIC_ACQUIRE) == idle) {
+        desk->tid = tid;
+        desk->purpose = purpose;
+        desk->low = stack_low;
+        desk->high = stack_high;
+        if (ask(desk) != 0) {
+            __atomic_store_n(&desk->state, idle, __ATOMIC_RELEASE);
             return NULL;
         }
     }
     uint64_t until = nj_now() + (uint64_t)patience_us * 1000u;
-    while (__atomic_load_n(&capture_state, __ATOMIC_ACQUIRE) != done) {
+    while (__atomic_load_n(&desk->state, __ATOMIC_ACQUIRE) != done) {
         if (nj_now() >= until) return NULL;
         nap(50000);
     }
-    // Nobody writes into the buffer until the next question is asked.
-    __atomic_store_n(&capture_state, idle, __ATOMIC_RELEASE);
-    return &capture;
+    // Nobody writes into the buffer until the next question is asked on it.
+    __atomic_store_n(&desk->state, idle, __ATOMIC_RELEASE);
+    return &desk->capture;
 }
 
 const struct nj_capture *nj_peek_thread(uint64_t stack_pointer, uint64_t program_counter, uint64_t stack_high) {
@@ -350,7 +379,7 @@ static void in_child(void) {
     if (guarded.page_descriptor >= 0) close(guarded.page_descriptor);
     if (guarded.socket_descriptor >= 0) close(guarded.socket_descriptor);
     guarded.page_descriptor = guarded.socket_descriptor = -1;
-    __atomic_store_n(&capture_state, idle, __ATOMIC_RELEASE);
+    for (int i = 0; i < desks; i++) __atomic_store_n(&all_desks[i].state, idle, __ATOMIC_RELEASE);
 }
 
 static void register_child(void) { pthread_atfork(NULL, NULL, in_child); }
