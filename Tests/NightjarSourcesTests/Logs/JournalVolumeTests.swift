@@ -31,7 +31,9 @@ struct JournalVolumeTests {
             """
             root=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)
             mkdir -p "$root/system.slice/nj-loud.service"
-            sh -c "echo \\$\\$ > '$root/system.slice/nj-loud.service/cgroup.procs'; yes 'DEBUG cache miss for key=9f3a in shard 7' | head -n 20000 | systemd-cat -t loud"
+            line='DEBUG cache miss for key=9f3a in shard 7'
+            # The writer lives until journald has read it all: whose unit it is, is asked of a living process.
+            sh -c "echo \\$\\$ > '$root/system.slice/nj-loud.service/cgroup.procs'; { yes '$line' | head -n 20000; journalctl --sync; sleep 1; } | systemd-cat -t loud"
             rmdir "$root/system.slice/nj-loud.service" 2>/dev/null || true
             for i in $(seq 50); do echo quiet; done | systemd-cat -t nj-quiet
             """)
