@@ -9,6 +9,8 @@ public struct Budget: Hashable, Sendable {
     public var seconds: Double
     /// Bytes copied out of the target.
     public var bytesRead: UInt64
+    /// Longest stop of the target in seconds.
+    public var pause = 2.0
 
     public init(memory: UInt64 = 1 << 30, seconds: Double = 120, bytesRead: UInt64 = 1 << 40) {
         self.memory = memory

@@ -26,7 +26,7 @@ public struct InspectCommand: Hashable, Sendable {
                nightjar-inspect leaks PID [--format table|json]
                nightjar-inspect why PID TYPE [--format table|json]
                nightjar-inspect census PID [--interval SECONDS] [--count N]
-               limits: --memory-limit BYTES  --time-limit SECONDS  --bytes-limit BYTES  --proc DIRECTORY
+               limits: --memory-limit BYTES  --time-limit SECONDS  --bytes-limit BYTES  --pause-limit SECONDS  --proc DIRECTORY
         exit code: 0 ok, 1 something is unreachable (leaks), 2 usage, 3 cannot
 
         """
@@ -68,6 +68,7 @@ public struct InspectCommand: Hashable, Sendable {
         case "--proc": return set(&procRoot, value)
         case "--memory-limit": return set(&budget.memory, UInt64(value))
         case "--time-limit": return set(&budget.seconds, Self.seconds(value)?.seconds)
+        case "--pause-limit": return set(&budget.pause, Self.seconds(value)?.seconds)
         case "--bytes-limit": return set(&budget.bytesRead, UInt64(value))
         default: return false
         }

@@ -192,9 +192,17 @@ final class LeakSearch {
         let anchors = stopped.states.flatMap(\.registers)
         for root in Roots.find(map, heaps: ranges, stacks: stacks, anchors: anchors) { scan(root) }
         for state in stopped.states { for word in state.registers { marker.meet(word) } }
+        rescan.deadline = monotonicSeconds() + target.budget.pause
         rescan.heap()
-        finish(rescan)
+        if rescan.isComplete { finish(rescan) }
         pausedSeconds = stopped.resume()
+        if !rescan.isComplete {
+            let paused = Int(pausedSeconds * 1000)
+            throw InspectError(
+                .overBudget,
+                "let process \(target.pid) go on after \(paused) ms without an answer: raise --pause-limit, or try when "
+                    + "the machine is less busy")
+        }
     }
 
     private func finish(_ rescan: Rescan) {

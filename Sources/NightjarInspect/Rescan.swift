@@ -22,6 +22,11 @@ final class Rescan: @unchecked Sendable {
     private var coarse: [Bitmap] = []
     private var pieces: [(range: Int, start: UInt64, end: UInt64)] = []
     private let nextPiece = Atomic<Int>(0)
+    /// Past this time the target must go on, finished or not.
+    var deadline = Double.infinity
+    private let late = Atomic<Bool>(false)
+    /// Whether the whole heap was looked at.
+    var isComplete: Bool { !late.load(ordering: .relaxed) }
 
     /// Side tables point to their objects and keep nothing.
     private let sideTables: AddressSet
@@ -104,6 +109,7 @@ final class Rescan: @unchecked Sendable {
         while true {
             let number = nextPiece.wrappingAdd(1, ordering: .relaxed).oldValue
             guard number < pieces.count else { return }
+            if monotonicSeconds() > deadline { return late.store(true, ordering: .relaxed) }
             let piece = pieces[number]
             let want = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(piece.end - piece.start)])
             let got = memory.read(piece.start, into: want)

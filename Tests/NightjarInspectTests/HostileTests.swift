@@ -96,6 +96,14 @@ import Testing
         #expect(answer.text.contains("--memory-limit"))
     }
 
+    @Test func `a stop that takes too long is ended without an answer`() throws {
+        let zoo = try LiveTarget(zoo: 300)
+        let answer = try inspect("leaks", "\(zoo.pid)", "--pause-limit", "0")
+        #expect(answer.status == 3)
+        #expect(answer.text.contains("raise --pause-limit"))
+        try zoo.tell("more 1")
+    }
+
     @Test func `a traced process is not stopped twice`() throws {
         let zoo = try LiveTarget(zoo: 30)
         let stopped = try StoppedProcess(pid: zoo.pid, procRoot: "/proc")
