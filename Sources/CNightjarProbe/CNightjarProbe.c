@@ -327,9 +327,12 @@ int nj_thread_start(void (*body)(void *), void *argument) {
     if (error) return error;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, 1 << 20);
-    // The new thread inherits the mask: no signal of the service is ever delivered to it.
+    // The new thread inherits the mask: no signal of the service is delivered to it. What libdispatch leaves open stays
+    // open, because a worker that is born when we ping a queue inherits our mask in turn and only ever adds to it.
+    static const int open_signals[] = {SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS, SIGPIPE, SIGPROF};
     sigset_t all, before;
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof open_signals / sizeof open_signals[0]; i++) sigdelset(&all, open_signals[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_t thread;
     error = pthread_create(&thread, &attributes, run, &start);

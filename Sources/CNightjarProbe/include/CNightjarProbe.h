@@ -94,7 +94,7 @@ const struct nj_capture *_Nullable nj_peek_thread(uint64_t stack_pointer, uint64
 /// Copies words of this process's own memory; 0 where any of it is not mapped.
 int nj_read_own(uint64_t address, void *_Nonnull buffer, size_t length);
 
-/// Starts a detached thread named `nightjar-probe` with all signals blocked. 0 or an errno.
+/// Starts a detached thread named `nightjar-probe` that takes no signal but those of faults. 0 or an errno.
 int nj_thread_start(void (*_Nonnull body)(void *_Nullable), void *_Nullable argument);
 
 /// A memfd of `length` bytes that can neither shrink nor grow, mapped at `*page`. Its descriptor, or -1 with errno.

@@ -19,7 +19,7 @@ extension LoopStall {
         ],
         saysOfMany: "loops are held up by their own service",
         fires: ["json", "small", "creep", "hang"],
-        staysQuiet: ["none", "gc", "cron"],
+        staysQuiet: ["none", "gc", "cron", "at-rest"],
         panels: [
             Panel(
                 "Share of time in which loops are held up",

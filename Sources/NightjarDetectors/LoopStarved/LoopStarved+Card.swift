@@ -15,7 +15,7 @@ extension LoopStarved {
         holdFor: .seconds(60),
         saysOfMany: "loops wait for a processor",
         fires: ["json"],
-        staysQuiet: [],
+        staysQuiet: ["at-rest"],
         panels: [
             Panel(
                 "Share of time in which loops wait for a processor",

@@ -6,7 +6,7 @@ import Testing
 
 private func at(_ seconds: Double) -> Moment { Moment(seconds: 1000 + seconds) }
 
-struct LoopStallTests {
+@Suite("LoopStall") struct LoopStallTests {
     private func sample(_ seconds: Double, blocked: Duration = .zero, longest: Duration = .zero, open: Duration? = nil)
         -> LoopSample
     {

@@ -1,9 +1,10 @@
+import Foundation
 import NightjarModel
 import Testing
 
 @testable import NightjarDetectors
 
-struct LoopStarvedTests {
+@Suite("LoopStarved") struct LoopStarvedTests {
     private func sample(_ seconds: Double, starved: Duration, byQuota: Bool = false) -> LoopSample {
         LoopSample(
             time: Moment(seconds: seconds), service: "checkout", loop: "http 0", starved: starved,
@@ -31,6 +32,12 @@ struct LoopStarvedTests {
         var last = Answer.quiet
         for second in 0..<120 { last = detector.observe(sample(Double(second), starved: .milliseconds(95))) }
         #expect(last == .quiet)
+    }
+
+    @Test func `a recorded loop at rest has no starvation`() throws {
+        let path = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .appending(path: "Traces/stall/at-rest.csv")
+        #expect(try replay(trace: Array(Data(contentsOf: path)), name: "at-rest").findings == [])
     }
 
     @Test func `it ends when a minute holds less than half`() {

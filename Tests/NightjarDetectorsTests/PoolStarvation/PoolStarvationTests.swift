@@ -3,7 +3,7 @@ import Testing
 
 @testable import NightjarDetectors
 
-struct PoolStarvationTests {
+@Suite("PoolStarvation") struct PoolStarvationTests {
     private func sample(_ seconds: Double, _ exhausted: Duration?) -> PoolSample {
         PoolSample(
             time: Moment(seconds: seconds), service: "checkout", exhausted: exhausted,
