@@ -6,7 +6,7 @@ extension HeapGrowth {
         /// How long growth must have lasted before the lenient test calls it a leak. Memory alone cannot tell a cache
         /// that fills from a leak; only waiting does, and with this much of it 96 of 100 alerts are right. Every other
         /// span of the detector is a share of it, so a demonstration sets two minutes and runs the same code.
-        public var horizon: Duration
+        public var horizon: Duration { didSet { scale = Self.scale(horizon) } }
         /// The least rise over half a life, as a share of the memory held.
         public var minimumRise: Double
         /// A bound that the operator knows of (`HeapLimit=4G`): below it growth is expected and stays quiet.
@@ -16,6 +16,7 @@ extension HeapGrowth {
             horizon: Duration = .hours(112), minimumRise: Double = 0.006, heapLimit: Bytes? = nil
         ) {
             self.horizon = horizon
+            scale = Self.scale(horizon)
             self.minimumRise = minimumRise
             self.heapLimit = heapLimit
         }
@@ -27,8 +28,11 @@ extension HeapGrowth {
                 minimumRise: values.share("MinimumRise"), heapLimit: heapLimit)
         }
 
-        /// Seconds of the host in one second of the detector's clock, in which the horizon is always 112 h.
-        var scale: Double { max(horizon.inSeconds, 1) / Ages.late }
+        /// Seconds of the host in one second of the detector's clock, in which the horizon is always 112 h. Kept, because
+        /// it is needed for each reading.
+        private(set) var scale: Double
+
+        private static func scale(_ horizon: Duration) -> Double { max(horizon.inSeconds, 1) / Ages.late }
     }
 
     /// The spans of the detector's own clock, in seconds.

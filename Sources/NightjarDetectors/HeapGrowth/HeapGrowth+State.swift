@@ -11,9 +11,9 @@ extension HeapGrowth {
         bytes.append(integer: Self.version)
         bytes.append(moment: first)
         bytes.append(integer: stage.rawValue)
-        for number in [low, high] { bytes.append(float: number) }
+        for number in [low, high, last] { bytes.append(float: number) }
         bytes.append(integer: calmHour)
-        for level in [last, openedFrom, openedTo, prior.expected] { bytes.append(integer: level.code) }
+        for level in [openedFrom, openedTo, prior.expected] { bytes.append(integer: level.code) }
         bytes.append(integer: prior.livesThatGrew)
         companions.encode(into: &bytes)
         ring.encode(into: &bytes)
@@ -24,15 +24,16 @@ extension HeapGrowth {
         guard reader.integer(UInt8.self) == Self.version, let first = reader.moment(),
             let stage = reader.integer(UInt8.self).flatMap(Stage.init(rawValue:)),
             let low = reader.level(), let high = reader.level(), high.isFinite,
+            let last = reader.level(), last.isFinite,
             let calmHour: UInt16 = reader.integer(),
-            let last: UInt16 = reader.integer(), let openedFrom: UInt16 = reader.integer(),
+            let openedFrom: UInt16 = reader.integer(),
             let openedTo: UInt16 = reader.integer(), let expected: UInt16 = reader.integer(),
             let livesThatGrew: UInt8 = reader.integer(), let companions = Companions(decoding: &reader),
             let ring = FloorRing(decoding: &reader), stage < .growing || ring.count > 0
         else { return nil }
         self.init(prior: Prior(expected: LogLevel(code: expected), livesThatGrew: livesThatGrew))
         (self.first, self.stage, self.low, self.high, self.calmHour) = (first, stage, low, high, calmHour)
-        self.last = LogLevel(code: last)
+        self.last = last
         self.openedFrom = LogLevel(code: openedFrom)
         self.openedTo = LogLevel(code: openedTo)
         self.companions = companions

@@ -129,8 +129,8 @@ extension HeapGrowth {
         let count = ring.count
         let fromBucket = count / 5
         let toBucket = max(0, count - max(1, count / 12))
-        let from = count > 0 ? ring.lowest(fromBucket..<max(fromBucket + 1, toBucket)) : last
-        let to = count > 0 ? ring.lowest(toBucket..<count) : last
+        let from = count > 0 ? ring.lowest(fromBucket..<max(fromBucket + 1, toBucket)) : LogLevel(kibibytes: last)
+        let to = count > 0 ? ring.lowest(toBucket..<count) : LogLevel(kibibytes: last)
         return Life(
             endedAt: time, lived: time - first, floorFrom: Bytes(kibibytes: from.kibibytes),
             floorTo: Bytes(kibibytes: to.kibibytes), shape: shape(age: age(at: time, settings), settings), end: end)

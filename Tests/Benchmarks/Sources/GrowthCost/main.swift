@@ -2,7 +2,6 @@
 // memory must do at least: keep the lowest and highest reading of each process.
 
 import BenchmarkKit
-import Glibc
 import NightjarDetectors
 import NightjarModel
 
@@ -21,8 +20,8 @@ struct Floor {
     var high = Int64.min
 }
 
-/// Bytes that the allocator has given out.
-func allocated() -> Double { Double(mallinfo2().uordblks) }
+/// Anonymous memory of this process, what the allocator keeps in reserve included.
+func allocated() -> Double { (procField("RssAnon") ?? .nan) * 1024 }
 
 let settings = HeapGrowth.Settings()
 var growths: [HeapGrowth] = []
@@ -31,10 +30,11 @@ growths.reserveCapacity(processes)
 for _ in 0..<processes { growths.append(HeapGrowth()) }
 let rounds = Int(3 * day / interval)
 
-// Three days of history, coarsely, so that every ring is full and every test is run.
-for round in stride(from: 0, to: rounds, by: 30) {
-    let time = Moment(seconds: Double(round) * interval)
-    for process in growths.indices {
+// Three days of history, coarsely, so that every ring is full and every test is run; one process after the other, as
+// they begin in life.
+for process in growths.indices {
+    for round in stride(from: 0, to: rounds, by: 30) {
+        let time = Moment(seconds: Double(round) * interval)
         growths[process].step(HeapSample(time: time, live: level(process, round)), settings)
     }
 }
