@@ -1,7 +1,8 @@
 // The cooperative pool of Swift concurrency has one thread a processor and does not grow. Where all of them sit in blocking
 // calls or endless loops, no task goes on, and nothing says so.
 //
-// A task of high priority is left in the pool like a ping on a loop. Where it has not begun after the threshold, the pool's
+// A task of the ordinary priority is left in the pool like a ping on a loop: each priority has threads of its own, so one
+// of high priority would find a thread where ordinary tasks find none. Where it has not begun after the threshold, the pool's
 // threads are looked at: those that are parked are free, and then the pool was merely slow to start; where as many as there
 // are processors are taken, the pool is exhausted, and their stacks say by whom.
 
@@ -57,7 +58,7 @@ struct PoolWatch {
         slot.pointee.asked = clock.now
         slot.pointee.asked_at = clock.now
         let beat = Beat(slot: slot, number: sequence)
-        Task.detached(priority: .high) { beat.strike() }
+        Task.detached(priority: .medium) { beat.strike() }
     }
 
     private mutating func waiting(_ clock: Clockwork, _ capture: inout StackCapture) -> StallReport? {
