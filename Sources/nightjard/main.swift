@@ -1,3 +1,4 @@
+import CNightjarLinux
 @preconcurrency import Glibc
 import NightjarAgent
 import NightjarModel
@@ -28,6 +29,8 @@ func run(_ options: Options.Run) -> Int32 {
 }
 
 signal(SIGPIPE, SIG_IGN)
+// Helper threads come and go; an arena each would keep what they once used.
+_ = nj_malloc_arenas(1)
 let code: Int32
 switch Options.parse(Array(CommandLine.arguments.dropFirst())) {
 case .help:

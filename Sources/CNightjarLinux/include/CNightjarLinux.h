@@ -25,3 +25,8 @@
 /// prctl(2) with one argument; the call itself is variadic. Returns what it returns.
 int nj_prctl(int option, unsigned long argument);
 #include "nj_files.h"
+
+/// malloc_trim(3): gives free memory inside the heap back to the kernel. Returns 1 where some was.
+int nj_malloc_trim(void);
+/// mallopt(3), M_ARENA_MAX: at most so many arenas. Call it before threads start. Returns 1 on success.
+int nj_malloc_arenas(int most);

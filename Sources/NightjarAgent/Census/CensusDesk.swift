@@ -12,6 +12,10 @@ struct CensusDesk {
     /// A suspicion that has been gone for so long is forgotten, and may be raised anew.
     static let forgetAfter = Duration.minutes(15)
     static let casesAtMost = 256
+    /// A leak must be seen by two studies in a row: a compiler or a batch gathers objects too, and is gone by then.
+    static let studiesNeeded = 2
+    /// Less growth than this within one study is no leak worth an alarm; memory decides about slow ones.
+    static let leastGrowth = Bytes.kibi(512)
 
     private struct Case {
         var subject: Subject
@@ -20,6 +24,8 @@ struct CensusDesk {
         var isStudied = false
         var studiedAt: Moment?
         var evidence: CensusEvidence?
+        /// Studies in a row that called it a leak.
+        var confirmations = 0
         var toldAt: Moment?
         var isOpen = false
     }
@@ -83,12 +89,28 @@ struct CensusDesk {
         switch result {
         case .success(let evidence):
             cases[key]?.evidence = evidence
+            confirm(evidence, key)
             notes.append("census of \(label): \(evidence.verdict.rawValue)\(evidence.sentence.map { ", \($0)" } ?? "")")
         case .failure(let failure):
             cases[key]?.evidence = nil
+            cases[key]?.confirmations = 0
             failures += 1
             notes.append("no census of \(label): \(failure.sentence)")
         }
+    }
+
+    /// Counts studies that agree; the first that says leak is followed by another at once.
+    private mutating func confirm(_ evidence: CensusEvidence, _ key: ProcessKey) {
+        let growth = evidence.growing.reduce(Bytes.zero) { $0 + $1.byteGrowth }
+        guard evidence.verdict == .leak, growth >= Self.leastGrowth else {
+            cases[key]?.confirmations = 0
+            return
+        }
+        cases[key]?.confirmations += 1
+        guard (cases[key]?.confirmations ?? 0) < Self.studiesNeeded else { return }
+        runner.forget(key)
+        cases[key]?.isStudied = false
+        cases[key]?.studiedAt = nil
     }
 
     private mutating func step(_ key: ProcessKey, at now: Moment) -> WatchAnswer? {
@@ -103,7 +125,7 @@ struct CensusDesk {
             known.isStudied = false
             known.studiedAt = nil
         }
-        guard let evidence = known.evidence, evidence.verdict == .leak else {
+        guard let evidence = known.evidence, known.confirmations >= Self.studiesNeeded else {
             guard known.isOpen, known.studiedAt != nil else { return nil }
             known.isOpen = false
             return answer(.quiet, known)
@@ -139,7 +161,7 @@ struct CensusDesk {
         finding.details += evidence.details
         finding.evidence += evidence.evidence
         switch evidence.verdict {
-        case .leak:
+        case .leak where known.confirmations >= Self.studiesNeeded:
             finding.verdict = "leak"
             finding.severity = max(finding.severity, .warning)
             if let sentence = evidence.sentence { finding.details.insert(sentence, at: 0) }
@@ -147,7 +169,7 @@ struct CensusDesk {
             finding.verdict = "fragmentation"
             finding.severity = min(finding.severity, .notice)
             if let sentence = evidence.sentence { finding.details.insert(sentence, at: 0) }
-        case .cache, .churn: break
+        case .leak, .cache, .churn: break
         }
         return WatchAnswer(detector: answer.detector, subject: answer.subject, answer: .found(finding))
     }
