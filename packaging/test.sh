@@ -29,6 +29,11 @@ step "release build"
 packaging/build-release.sh
 bin=.build-release/bin
 
+step "how often the detectors are right, on recorded and made traces"
+python3 Tests/Scoring/score.py Tests/Scoring/memory --least-precision .95 --least-recall .97 --most-false-alarms .013 \
+    -- "$bin/nightjar" replay {} --format json
+Tests/Scoring/run.sh "$PWD/$bin/nightjar"
+
 step "a real Prometheus"
 Tests/System/prometheus.sh "$bin"
 
