@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Nightjar in three minutes: builds it, starts the agent beside a sample service that leaks (and a healthy twin of it),
-# and shows the alert as it comes: on the terminal, in the journal, and with `nightjar`.
+# Nightjar in three minutes: builds it, starts the agent beside services that leak, stall and fill a disk (and a healthy
+# twin), and shows the alerts as they come: on the terminal, in the journal, and with `nightjar`.
 #   packaging/demo.sh            everything
 #   packaging/demo.sh --quick    the leak alone
 # Installs what is missing (as root). Nothing is installed of Nightjar itself, and nothing is left behind.
@@ -17,12 +17,10 @@ esac
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 
 if [ "${NIGHTJAR_DEMO_INSIDE:-}" != 1 ]; then
-    packaging/setup.sh build
-    say "building (a few minutes the first time)"
-    swift build -c release --product nightjard 2>&1 | tail -n 1
-    for product in nightjar nightjar-inspect nightjar-incident; do swift build -c release --product "$product" 2>&1 | tail -n 1; done
-    NIGHTJAR_BIN=$(swift build -c release --show-bin-path)
-    export NIGHTJAR_BIN NIGHTJAR_DEMO_INSIDE=1
+    say "building (some minutes the first time)"
+    packaging/build-release.sh 2>&1 | grep -E '^Build of product|error:|^setup:' || true
+    export NIGHTJAR_BIN=$PWD/.build-release/bin NIGHTJAR_DEMO_INSIDE=1
+    [ -x "$NIGHTJAR_BIN/nightjar-incident" ] || { echo "demo: the build failed; run packaging/build-release.sh" >&2; exit 3; }
     if [ ! -S /run/systemd/journal/socket ] && [ "$(id -u)" -eq 0 ]; then
         say "no journald runs here: starting a real one in a private mount namespace"
         exec Tests/System/journald-sandbox.sh "$0" "$@"
@@ -31,25 +29,27 @@ fi
 
 work=$(mktemp -d)
 export PATH=$NIGHTJAR_BIN:$PATH
-export RUNTIME_DIRECTORY=$work/run STATE_DIRECTORY=$work/state LOGS_DIRECTORY=$work/logs
+export NIGHTJAR_SOCKET=$work/run/probe.sock RUNTIME_DIRECTORY=$work/run STATE_DIRECTORY=$work/state LOGS_DIRECTORY=$work/logs
 mkdir -p "$RUNTIME_DIRECTORY" "$STATE_DIRECTORY" "$LOGS_DIRECTORY"
 socket=$RUNTIME_DIRECTORY/api.sock
-agent='' twin=''
+agent='' twin='' flood=''
 stop() {
     [ -z "$twin" ] || kill "$twin" 2>/dev/null || true
+    [ -z "$flood" ] || kill "$flood" 2>/dev/null || true
+    umount "$work/disk" 2>/dev/null || true
     [ -z "$agent" ] || { kill "$agent" 2>/dev/null || true; wait "$agent" 2>/dev/null || true; }
     rm -rf "$work"
 }
 trap stop EXIT
-if [ -d packaging/catalog ] || [ -f packaging/nightjar.catalog ]; then
-    # Inside the private namespace the catalog may be installed; on a real system it is left alone.
-    if [ "${_NJ_IN_SANDBOX:-}" = 1 ]; then
-        cp packaging/nightjar.catalog /usr/lib/systemd/catalog/ && journalctl --update-catalog
-    fi
+# Inside the private namespace the catalog may be installed; on a real system it is left alone.
+if [ "${_NJ_IN_SANDBOX:-}" = 1 ]; then
+    cp packaging/nightjar.catalog /usr/lib/systemd/catalog/ && journalctl --update-catalog
 fi
 
 say "starting the agent"
-printf '[HTTP]\nSocket=%s\n[Logs]\nPaths=\n' "$socket" >"$work/nightjar.conf"
+printf '[HTTP]\nSocket=%s\n[Disks]\nAlsoTypes=tmpfs\n' "$socket" >"$work/nightjar.conf"
+mkdir "$work/disk"
+if [ "${_NJ_IN_SANDBOX:-}" = 1 ]; then mount -t tmpfs -o size=256m tmpfs "$work/disk"; fi
 nightjard --config "$work/nightjar.conf" >"$work/agent.log" 2>&1 &
 agent=$!
 for _ in $(seq 100); do [ ! -S "$socket" ] || break; sleep 0.1; done
@@ -79,9 +79,22 @@ say "nightjar ps 'drill-*'"
 nightjar ps 'drill-*' --socket "$socket"
 
 if [ "$quick" = no ]; then
-    for name in $(nightjar drill --socket "$socket" | awk 'NR > 1 && NF > 3 && $2 != "(must" { print $1 }' | grep -vx leak); do
-        case " ${NIGHTJAR_DEMO_DRILLS:-stall debug-log} " in *" $name "*) drill "$name" ;; esac
-    done
+    drill json-on-loop
+    drill lock-held
+    if mountpoint -q "$work/disk"; then
+        say "a debug log left on, at 5 MB a second on a disk of 256 MB"
+        nightjar-incident debug-log --directory "$work/disk" --rate 5000000 --seconds 120 >/dev/null &
+        flood=$!
+        for _ in $(seq 90); do
+            nightjar alerts --socket "$socket" --format json | grep -F '"DiskFill"' >/dev/null && break
+            sleep 1
+        done
+        id=$(nightjar alerts --socket "$socket" --format json | grep -oE '"id":"[^"]*"[^{}]*"detector":"DiskFill"' | head -n 1 | cut -d'"' -f4)
+        if [ -z "$id" ]; then echo "demo: the fill was not named: that is a mistake of ours" >&2; exit 1; fi
+        nightjar show "$id" --socket "$socket"
+        kill "$flood" 2>/dev/null || true
+        nightjar disk --socket "$socket"
+    fi
 fi
 
 say "the healthy twin"

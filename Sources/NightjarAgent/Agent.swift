@@ -130,6 +130,7 @@ public final class Agent {
             )
         }
         if selfWatch.rounds % Self.settledEvery == Self.settledAfter { StartPages.giveBack() }
+        if selfWatch.rounds == Self.settledEvery { observatory.dropUnclaimed() }
         if selfWatch.rounds % 60 == 0 { supervisor.status(statusLine) }
     }
 

@@ -29,7 +29,7 @@ nonisolated(unsafe) let profileDirectory = ProfileDirectory()
 
 let dictionaryCache = Incident(
     name: "dictionary-cache", story: "a dictionary keeps every answer that was ever given", detector: "HeapGrowth",
-    limit: .seconds(180), mustSay: ["nightjar-inciden"]
+    limit: .seconds(180), mustSay: ["drill-"]
 ) { arguments in
     let size = max(16, arguments.value("--size").flatMap(Int.init) ?? 1_000)
     var checksum = 0

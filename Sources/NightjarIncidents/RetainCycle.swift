@@ -30,7 +30,7 @@ final class Transport {
 
 let retainCycle = Incident(
     name: "retain-cycle", story: "every request leaves two objects that hold each other", detector: "HeapGrowth",
-    limit: .seconds(180), mustSay: ["nightjar-inciden"]
+    limit: .seconds(180), mustSay: ["drill-"]
 ) { arguments in
     let size = max(16, arguments.value("--size").flatMap(Int.init) ?? 1_000)
     var checksum = 0

@@ -35,7 +35,7 @@ let mailbox = Mailbox()
 
 let taskLeak = Incident(
     name: "task-leak", story: "tasks wait for answers that never come", detector: "HeapGrowth",
-    limit: .seconds(180), mustSay: ["nightjar-inciden"]
+    limit: .seconds(180), mustSay: ["drill-"]
 ) { arguments in
     let size = max(16, arguments.value("--size").flatMap(Int.init) ?? 1_000)
     pace(arguments) { id in

@@ -33,7 +33,7 @@ nonisolated(unsafe) let reminders = Reminders()
 
 let timerLeak = Incident(
     name: "timer-leak", story: "timers are started for every ticket and never cancelled", detector: "HeapGrowth",
-    limit: .seconds(180), mustSay: ["nightjar-inciden"]
+    limit: .seconds(180), mustSay: ["drill-"]
 ) { arguments in
     let size = max(16, arguments.value("--size").flatMap(Int.init) ?? 1_000)
     pace(arguments) { reminders.remind(Ticket(id: $0, size: size)) }

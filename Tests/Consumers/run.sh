@@ -24,9 +24,10 @@ git -C "$work/nightjar" add -A
 git -C "$work/nightjar" -c user.name=test -c user.email=test@localhost commit -q -m "as it is"
 git -C "$work/nightjar" tag "$version"
 
-# consumer NAME "PACKAGES IT MAY CLONE": builds it, checks the clones; leaves its binary in $binary.
+# consumer NAME "PACKAGES IT MAY CLONE" ROOMS: builds it, checks the clones and that none of ROOMS (a pattern) was built;
+# leaves its binary in $binary.
 consumer() {
-    local name=$1 allowed=$2
+    local name=$1 allowed=$2 unwanted=$3
     cp -r "$here/$name" "$work/$name"
     sed -e "s|@NIGHTJAR@|file://$work/nightjar|" -e "s|@VERSION@|$version|" \
         "$work/$name/Package.swift.in" >"$work/$name/Package.swift"
@@ -40,14 +41,14 @@ consumer() {
     # The build plan makes a folder for every room; objects only for what is built.
     local built
     built=$(find "$work/$name"/.build/*/debug/ -name '*.o' | sed -n 's|.*/debug/\([A-Za-z_-]*\)\.build/.*|\1|p' | sort -u)
-    if grep -E '^(NightjarAgent|NightjarSources|NightjarModel|NightjarProbe|NIO[A-Za-z]*|CNightjarSystemd|CSQLite)$' <<<"$built"; then
+    if grep -E "^(NightjarAgent|NightjarSources|NightjarModel|NIO[A-Za-z]*|CNightjarSystemd|CSQLite|$unwanted)\$" <<<"$built"; then
         die "$name built rooms that it has no use for"
     fi
     binary="$work/$name/.build/debug/$name"
 }
 
 log_file_only() {
-    consumer LogFileOnly "nightjar swift-log"
+    consumer LogFileOnly "nightjar swift-log" NightjarProbe
     if ldd "$binary" | grep -E 'libz\.|libzstd|libsystemd|libsqlite3|Foundation'; then
         die "LogFileOnly links more than it needs"
     fi
@@ -66,9 +67,25 @@ log_file_only() {
     echo "consumers: LogFileOnly cloned nightjar and swift-log, built, linked and ran"
 }
 
-for name in "${@:-log_file_only}"; do
+probe_only() {
+    consumer ProbeOnly "nightjar" 'NightjarLogFile|Logging'
+    if ldd "$binary" | grep -E 'Foundation|libsystemd|libsqlite3|libz\.|libzstd'; then
+        die "ProbeOnly links more than it needs"
+    fi
+    local said
+    said=$(NIGHTJAR_SOCKET=/nonexistent "$binary" 2>&1)
+    grep -E 'stalled [0-9]+ ms, sleeping \(clock_nanosleep\): ProbeOnly\.heldUpOnPurpose\(\)' <<<"$said" >/dev/null ||
+        die "ProbeOnly did not name its stall: '$said'"
+    said=$(NIGHTJAR_PROBE=off "$binary" 2>&1)
+    grep -x 'off' <<<"$said" >/dev/null || die "ProbeOnly switched off said '$said'"
+    echo "consumers: ProbeOnly cloned nightjar alone, built, linked and named its stall"
+}
+
+if [ $# -eq 0 ]; then set -- LogFileOnly ProbeOnly; fi
+for name in "$@"; do
     case $name in
-    log_file_only | LogFileOnly) log_file_only ;;
+    LogFileOnly) log_file_only ;;
+    ProbeOnly) probe_only ;;
     *) die "no consumer '$name'" ;;
     esac
 done

@@ -13,6 +13,7 @@ final class Watches {
 
     private let log: OwnLog
     private let settings: SharedSettings
+    private let roots: Roots
     private var census: CensusDesk
     private var disks: DiskWatch?
     private var logs: LogWatch?
@@ -25,6 +26,7 @@ final class Watches {
     init(config: Config, paths: Paths, roots: Roots, log: OwnLog) {
         self.log = log
         settings = SharedSettings(config)
+        self.roots = roots
         census = CensusDesk(runner: CensusRunner(procRoot: roots.proc))
         if config.flag("Disks", "Enabled") { disks = DiskWatch(settings: Self.disks(config, roots, settings)) }
         if config.flag("Logs", "Enabled") { logs = LogWatch(settings: Self.logs(config, roots, settings)) }
@@ -70,7 +72,6 @@ final class Watches {
     /// New settings after a reload; which parts run at all is decided at the start.
     func apply(_ config: Config) {
         settings.apply(config)
-        let roots = Roots("/")
         disks?.apply(Self.disks(config, roots, settings))
         logs?.apply(Self.logs(config, roots, settings))
     }

@@ -39,7 +39,8 @@ struct JournalVolumeTests {
             """)
         let round = journal.round()
         #expect(round.isEstimated)
-        #expect((20_050...20_200).contains(round.entries))
+        // Other tests write to the same journal meanwhile.
+        #expect((20_050...22_000).contains(round.entries))
         let loud = try #require(round.shares["nj-loud.service"])
         #expect(loud.isUnit)
         #expect((18_500...20_200).contains(loud.entries))
