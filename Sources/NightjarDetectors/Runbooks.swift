@@ -31,7 +31,7 @@ enum Runbooks {
         How fast, since when, how far:
 
             nightjar show ID
-            nightjar top --at -3d
+            nightjar ps --sort growth
 
         What grows? In a Swift process, instrumented or not:
 
@@ -55,7 +55,7 @@ enum Runbooks {
               [Unit redis.service]
               HeapLimit=4G
 
-        - It is no leak at all: `nightjar silence ID`.
+        - It is no leak at all: `nightjar silence ID --up-to 4G --because "…"`.
         """#
 
     static let memoryExhaustion = #"""
@@ -136,7 +136,7 @@ enum Runbooks {
 
         - Is there a HeapGrowth or MemoryExhaustion alert of the same unit (`nightjar alerts --all`)? Then it is a leak, and that
           alert names the type or the pace.
-        - Was it a peak? `nightjar top --at TIME` shows who was large just before.
+        - Was it a peak? `nightjar show ID` says how large the process was at the last reading before, and when.
         - For the host: who grew, not who died? Sort `nightjar ps` by anonymous memory.
         - Page cache is not the cause: the kernel drops it before it kills.
 
@@ -193,7 +193,7 @@ enum Runbooks {
         - Restart the unit when it is quiet rather than at the limit: `sudo systemctl restart UNIT`.
         - Fix the path that does not close; in Swift, close in `defer`, or let a `with…` function own the handle.
         - No leak? A pool with a known size, or a server that is meant to hold many connections:
-          `nightjar silence ID`, or in the configuration
+          `nightjar silence ID --for 30d`, or in the configuration
 
               [Unit proxy.service]
               DescriptorLeakMinimumRise=5000
@@ -243,7 +243,7 @@ enum Runbooks {
         - To gain time: `sudo systemctl set-property --runtime UNIT TasksMax=8192`.
         - Restart the unit when it is quiet rather than at the limit: `sudo systemctl restart UNIT`.
         - Make the client, pool or event loop group once and share it; shut down what was started; give every wait a limit.
-        - No leak? A service that is meant to hold a thread for each connection: `nightjar silence ID`, or in the configuration
+        - No leak? A service that is meant to hold a thread for each connection: `nightjar silence ID --for 30d`, or in the configuration
 
               [Unit mariadb.service]
               ThreadLeak=off
