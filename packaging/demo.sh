@@ -42,14 +42,14 @@ stop() {
 }
 trap stop EXIT
 # Inside the private namespace the catalog may be installed; on a real system it is left alone.
-if [ "${_NJ_IN_SANDBOX:-}" = 1 ]; then
+if [ "${NIGHTJAR_JOURNALD:-}" = 1 ]; then
     cp packaging/nightjar.catalog /usr/lib/systemd/catalog/ && journalctl --update-catalog
 fi
 
 say "starting the agent"
 printf '[HTTP]\nSocket=%s\n[Disks]\nAlsoTypes=tmpfs\n' "$socket" >"$work/nightjar.conf"
 mkdir "$work/disk"
-if [ "${_NJ_IN_SANDBOX:-}" = 1 ]; then mount -t tmpfs -o size=256m tmpfs "$work/disk"; fi
+if [ "${NIGHTJAR_JOURNALD:-}" = 1 ]; then mount -t tmpfs -o size=256m tmpfs "$work/disk"; fi
 nightjard --config "$work/nightjar.conf" >"$work/agent.log" 2>&1 &
 agent=$!
 for _ in $(seq 100); do [ ! -S "$socket" ] || break; sleep 0.1; done
@@ -85,11 +85,14 @@ if [ "$quick" = no ]; then
         say "a debug log left on, at 5 MB a second on a disk of 256 MB"
         nightjar-incident debug-log --directory "$work/disk" --rate 5000000 --seconds 120 >/dev/null &
         flood=$!
+        # `nightjar alerts` answers 1 while anything fires.
+        id=''
         for _ in $(seq 90); do
-            nightjar alerts --socket "$socket" --format json | grep -F '"DiskFill"' >/dev/null && break
+            alerts=$(nightjar alerts --socket "$socket" --format json || true)
+            id=$(sed -n 's/.*"id":"\([^"]*\)"[^{}]*"detector":"DiskFill".*/\1/p' <<<"$alerts")
+            [ -z "$id" ] || break
             sleep 1
         done
-        id=$(nightjar alerts --socket "$socket" --format json | grep -oE '"id":"[^"]*"[^{}]*"detector":"DiskFill"' | head -n 1 | cut -d'"' -f4)
         if [ -z "$id" ]; then echo "demo: the fill was not named: that is a mistake of ours" >&2; exit 1; fi
         nightjar show "$id" --socket "$socket"
         kill "$flood" 2>/dev/null || true
@@ -98,7 +101,8 @@ if [ "$quick" = no ]; then
 fi
 
 say "the healthy twin"
-if nightjar alerts --socket "$socket" --format json | grep -F '"drill-leak-twin"' >/dev/null; then
+alerts=$(nightjar alerts --all --socket "$socket" --format json || true)
+if grep -F 'drill-leak-twin' <<<"$alerts" >/dev/null; then
     echo "raised an alert: that is a mistake of ours" >&2
     exit 1
 fi

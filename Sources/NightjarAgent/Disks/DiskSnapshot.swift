@@ -63,7 +63,7 @@ extension DiskWatch {
 
     private var notes: [String] {
         var notes: [String] = []
-        if let open = lastLook?.open, open.unseenProcesses > 0 || open.unseenDescriptors > 0 {
+        if let open = lastLook?.open, open.unseenProcesses > 0 {
             notes.append(
                 "cannot see the open files of \(open.unseenProcesses) processes; "
                     + "needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH")
