@@ -49,12 +49,14 @@ public struct TextTable: Sendable {
         return text
     }
 
+    /// Takes from the widest flexible column, character by character, until the line fits or nothing gives way.
     private func shrink(_ widths: inout [Int], to width: Int) {
         var excess = widths.reduce(0, +) + 2 * (widths.count - 1) - max(width, 20)
-        for index in columns.indices where columns[index].isFlexible && excess > 0 {
-            let taken = min(excess, max(0, widths[index] - 8))
-            widths[index] -= taken
-            excess -= taken
+        while excess > 0 {
+            let flexible = columns.indices.filter { columns[$0].isFlexible && widths[$0] > 8 }
+            guard let widest = flexible.max(by: { widths[$0] < widths[$1] }) else { return }
+            widths[widest] -= 1
+            excess -= 1
         }
     }
 
