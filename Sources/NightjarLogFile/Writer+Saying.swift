@@ -68,10 +68,15 @@ extension LogCore {
         teller.tell(LogNotice(kind: kind, path: stream.path, text: text))
     }
 
+    /// A change may come before the file is open; its line then waits for the first one.
     func sayOverrides() {
-        for change in override.takeChanges() {
-            tell(.levelOverride, change)
-            _ = stream.writeOwnLine(ownLine(level: "notice", message: change, extra: ""))
+        let fresh = override.takeChanges()
+        for change in fresh { tell(.levelOverride, change) }
+        writer.unsaidChanges = Array((writer.unsaidChanges + fresh).suffix(LevelOverride.remembered))
+        while let change = writer.unsaidChanges.first,
+            stream.writeOwnLine(ownLine(level: "notice", message: change, extra: ""))
+        {
+            writer.unsaidChanges.removeFirst()
         }
     }
 

@@ -20,7 +20,8 @@ struct WriterState {
     var droppedAtBlockage: UInt64 = 0
     var errorsDroppedTold: UInt64 = 0
     var leftOutTold = false
-    var overrideUntil: UInt64 = 0
+    /// Changes of the level that no line says yet.
+    var unsaidChanges: [String] = []
     var rotationsSeen = 0
 }
 
