@@ -152,8 +152,10 @@ let package = Package(
 
         // Tests: the same rooms again.
         .target(name: "CNightjarTestKit", path: "Tests/CNightjarTestKit", cSettings: strictC),
+        .executableTarget(name: "nightjar-test-child", path: "Tests/TestChild", cSettings: strictC),
         .target(
-            name: "NightjarTestKit", dependencies: ["NightjarModel", "CNightjarLinux", "CNightjarTestKit"],
+            name: "NightjarTestKit",
+            dependencies: ["NightjarModel", "CNightjarLinux", "CNightjarTestKit", "nightjar-test-child"],
             path: "Tests/NightjarTestKit", swiftSettings: strict),
         tests("NightjarModelTests", ["NightjarModel"]),
         tests("NightjarWireTests", ["NightjarWire"]),

@@ -1,4 +1,5 @@
 internal import CNightjarTestKit
+internal import FoundationEssentials
 internal import Glibc
 public import NightjarModel
 
@@ -11,6 +12,8 @@ public final class Child {
     /// The largest it had been resident by then, by its own `getrusage`.
     public let largestResident: Bytes
     private let wakeDescriptor: Int32
+    /// Its parent, which collects it.
+    private let keeper: Int32
     private var hasEnded = false
 
     /// Could not do what was wished: an errno.
@@ -35,47 +38,79 @@ public final class Child {
         burnInThread: Duration = .zero, user: UInt32 = 0, endsAtOnce: Bool = false,
         executes: (program: String, argument: String)? = nil
     ) throws {
-        var wish = njt_wish()
-        wish.memory = memory.count
-        wish.descriptors = Int64(descriptors)
-        wish.threads = Int64(threads)
-        wish.burn_ms = burn.nanosecondCount / 1_000_000
-        wish.burn_in_thread_ms = burnInThread.nanosecondCount / 1_000_000
-        wish.uid = user
-        wish.ends = endsAtOnce ? 1 : 0
-        let program = executes.map { strdup($0.program) } ?? nil
-        let argument = executes.map { strdup($0.argument) } ?? nil
-        defer {
-            free(program)
-            free(argument)
-        }
-        wish.program = program.map { UnsafePointer($0) }
-        wish.argument = argument.map { UnsafePointer($0) }
-        var usage = rusage()
-        var wake: Int32 = -1
-        var pid = njt_start(&wish, &usage, &wake)
-        // A child forked out of a crowd of threads may die before it answers (EPIPE); another one is born.
-        for _ in 0..<3 where pid == -EPIPE { pid = njt_start(&wish, &usage, &wake) }
-        guard pid > 0 else { throw Refused(code: -pid) }
-        self.pid = pid
+        var wishes = [
+            "memory=\(memory.count)", "descriptors=\(descriptors)", "threads=\(threads)",
+            "burn=\(burn.nanosecondCount / 1_000_000)",
+            "burn-in-thread=\(burnInThread.nanosecondCount / 1_000_000)", "user=\(user)",
+        ].filter { !$0.hasSuffix("=0") }
+        if endsAtOnce { wishes.append("ends=1") }
+        if let executes { wishes += ["program=\(executes.program)", "argument=\(executes.argument)"] }
+        let (answers, answersEnd) = try Self.makePipe()
+        let (wakeEnd, wake) = try Self.makePipe()
+        defer { close(answers) }
+        keeper = try Self.spawn(wishes, [(answersEnd, 3), (wakeEnd, 4)])
         wakeDescriptor = wake
-        let times = [usage.ru_utime, usage.ru_stime]
-        cpuTime = .microseconds(times.reduce(0) { $0 + $1.tv_sec * 1_000_000 + Int(exactly: $1.tv_usec)! })
-        largestResident = .kibi(Int64(usage.ru_maxrss))
+        var answer = Answer()
+        let count = withUnsafeMutableBytes(of: &answer) { Glibc.read(answers, $0.baseAddress, $0.count) }
+        pid = answer.pid
+        cpuTime = .microseconds(answer.cpuMicroseconds)
+        largestResident = .kibi(answer.largestKibibytes)
+        guard count == MemoryLayout<Answer>.size, answer.failed == 0 else {
+            end()
+            throw Refused(code: count > 0 ? answer.failed : EPIPE)
+        }
     }
 
-    deinit {
-        end()
-        if wakeDescriptor >= 0 { close(wakeDescriptor) }
+    /// What the program writes on its descriptor 3.
+    private struct Answer {
+        var failed: Int32 = 0
+        var pid: Int32 = 0
+        var cpuMicroseconds: Int64 = 0
+        var largestKibibytes: Int64 = 0
     }
+
+    private static func makePipe() throws -> (read: Int32, write: Int32) {
+        var ends: [Int32] = [0, 0]
+        guard njt_pipe(&ends) == 0 else { throw Refused(code: errno) }
+        return (ends[0], ends[1])
+    }
+
+    /// Starts the program with descriptors where it expects them; ours are closed.
+    private static func spawn(_ wishes: [String], _ descriptors: [(ours: Int32, its: Int32)]) throws -> Int32 {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        // By way of numbers that neither is: 3 may be one of ours.
+        for (ours, its) in descriptors { posix_spawn_file_actions_adddup2(&actions, ours, its + 500) }
+        for (_, its) in descriptors {
+            posix_spawn_file_actions_adddup2(&actions, its + 500, its)
+            posix_spawn_file_actions_addclose(&actions, its + 500)
+        }
+        let program = Program("nightjar-test-child").path.path(percentEncoded: false)
+        var words: [UnsafeMutablePointer<CChar>?] = ([program] + wishes).map { strdup($0) } + [nil]
+        defer { for word in words { free(word) } }
+        var child: pid_t = 0
+        let failed = posix_spawn(&child, program, &actions, nil, &words, environ)
+        for (ours, _) in descriptors { close(ours) }
+        guard failed == 0 else { throw Refused(code: failed) }
+        return child
+    }
+
+    deinit { end() }
 
     /// Lets it execute its program.
-    public func proceed() { njt_wake(wakeDescriptor) }
+    public func proceed() {
+        var byte: UInt8 = 1
+        _ = write(wakeDescriptor, &byte, 1)
+    }
 
     /// Kills it and waits until it is gone.
     public func end() {
         guard !hasEnded else { return }
         hasEnded = true
-        njt_end(pid)
+        if pid > 0 { kill(pid, SIGKILL) }
+        close(wakeDescriptor)
+        // It ends when its child has and nobody can wake that any more.
+        while waitpid(keeper, nil, 0) < 0, errno == EINTR {}
     }
 }
