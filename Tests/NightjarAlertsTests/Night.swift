@@ -1,5 +1,6 @@
 import NightjarAlerts
 import NightjarModel
+import NightjarTestKit
 
 /// A book, a clock and what was told: tests read as the log of a night.
 struct Night {
@@ -83,21 +84,4 @@ struct Night {
             }
         }
     }
-}
-
-/// Small seeded generator, so that a failing run can be repeated.
-struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-
-    mutating func below(_ n: Int) -> Int { Int(next() % UInt64(n)) }
 }

@@ -1,5 +1,6 @@
 import NightjarAlerts
 import NightjarModel
+import NightjarTestKit
 import Testing
 
 @Suite("The agent restarts") struct RestartTests {

@@ -1,4 +1,5 @@
 import NightjarModel
+import NightjarTestKit
 import Testing
 
 @Suite("Glob") struct GlobTests {

@@ -1,5 +1,6 @@
 import Foundation
 import NightjarModel
+import NightjarTestKit
 import Testing
 
 @testable import NightjarSinks

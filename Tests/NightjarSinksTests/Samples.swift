@@ -1,6 +1,7 @@
 import Foundation
 import NightjarModel
 import NightjarSinks
+import NightjarTestKit
 import Testing
 
 /// A moment that every golden file is written at: Thu, 26 Nov 2026 04:37:05 UTC.
@@ -77,20 +78,7 @@ func eventually(_ condition: () -> Bool) -> Bool {
     return condition()
 }
 
-/// Small seeded generator, so that a failing run can be repeated.
-struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-
+extension SplitMix {
     /// Text as a hostile process would call itself.
     mutating func hostileText() -> String {
         let parts = [

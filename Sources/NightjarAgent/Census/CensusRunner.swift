@@ -8,16 +8,7 @@ public enum InspectTool {
     static let name = "nightjar-inspect"
 
     /// The inspector beside our own executable, else in the usual places; nil where it is not installed.
-    public static func locate() -> String? {
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        let count = buffer.withUnsafeMutableBytes { readlink("/proc/self/exe", $0.baseAddress!, $0.count) }
-        let own = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
-        let folder = own.lastIndex(of: "/").map { String(own[..<$0]) } ?? "."
-        let path = getenv("PATH").map { String(cString: $0) } ?? ""
-        let folders =
-            [folder, "/usr/lib/nightjar", "/usr/libexec/nightjar"] + path.split(separator: ":").map(String.init)
-        return folders.map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
-    }
+    public static func locate() -> String? { Programs.locate(name) }
 
     /// Becomes the inspector: `nightjar heap 4242 --diff 30s`. Comes back only if that is not possible, with the reason.
     public static func become(_ arguments: [String]) -> String {

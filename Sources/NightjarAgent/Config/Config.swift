@@ -96,7 +96,7 @@ public struct Config: Sendable {
         let section = assignment.section
         guard ConfigTable.sections.contains(section) else {
             if refused.insert(section).inserted {
-                let hint = ConfigTable.nearest(section, among: ConfigTable.sections).map { "; did you mean [\($0)]?" }
+                let hint = ConfigTable.sections.nearest(to: section).map { "; did you mean [\($0)]?" }
                 problems.append(
                     ConfigProblem(assignment.origin, "unknown section [\(ConfigSyntax.shown(section))]\(hint ?? "")"))
             }
@@ -106,7 +106,7 @@ public struct Config: Sendable {
             let known = ConfigTable.subjectSections.contains(section) ? ConfigTable.subject : ConfigTable.all
             let keys = known.filter { ConfigTable.subjectSections.contains(section) || $0.section == section }.map(
                 \.key)
-            let hint = ConfigTable.nearest(assignment.key, among: keys).map { "; did you mean \($0)?" }
+            let hint = keys.nearest(to: assignment.key).map { "; did you mean \($0)?" }
             problems.append(
                 ConfigProblem(
                     assignment.origin,
@@ -164,14 +164,18 @@ public struct Config: Sendable {
         return values["\(section).\(key)"] ?? Value(text: spec.defaultText, origin: nil)
     }
 
+    /// The setting in the type that its kind says, its default where no file sets it. The kinds were checked when the files
+    /// were read, so that what cannot be parsed here is a setting of another kind, and answers nothing.
     public func text(_ section: String, _ key: String) -> String { value(section, key).text }
     public func flag(_ section: String, _ key: String) -> Bool { SettingText.flag(text(section, key)) ?? false }
     public func count(_ section: String, _ key: String) -> Int { Int(SettingText.count(text(section, key)) ?? 0) }
     public func share(_ section: String, _ key: String) -> Double { SettingText.share(text(section, key)) ?? 0 }
     public func bytes(_ section: String, _ key: String) -> Bytes { SettingText.bytes(text(section, key)) ?? .zero }
+    /// A span, with its own unit in the file (`90s`, `4h`).
     public func duration(_ section: String, _ key: String) -> Duration {
         SettingText.duration(text(section, key)) ?? .zero
     }
+    /// Words, and a severity by its word.
     public func list(_ section: String, _ key: String) -> [String] { ConfigSyntax.words(text(section, key)) ?? [] }
     public func severity(_ section: String, _ key: String) -> Severity { Severity(word: text(section, key)) ?? .info }
 

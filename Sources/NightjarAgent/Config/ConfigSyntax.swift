@@ -8,6 +8,7 @@
 /// A place in a configuration file.
 public struct ConfigOrigin: Hashable, Sendable, CustomStringConvertible {
     public var file: String
+    /// From 1; 0 is the file as a whole.
     public var line: Int
 
     public init(file: String, line: Int) {
@@ -15,7 +16,7 @@ public struct ConfigOrigin: Hashable, Sendable, CustomStringConvertible {
         self.line = line
     }
 
-    public var description: String { "\(file):\(line)" }
+    public var description: String { line > 0 ? "\(file):\(line)" : file }
 }
 
 /// One thing that is wrong with a configuration: where, what, and what to do.

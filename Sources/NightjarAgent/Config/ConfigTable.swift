@@ -126,31 +126,6 @@ public enum ConfigTable {
         if subjectSections.contains(section) { return subject.first { $0.key == key } }
         return all.first { $0.section == section && $0.key == key }
     }
-
-    /// The known name that is closest to a mistyped one, where any is close.
-    static func nearest(_ name: String, among known: some Sequence<String>) -> String? {
-        let scored = known.map { ($0, distance(name.lowercased(), $0.lowercased())) }
-        guard let best = scored.min(by: { ($0.1, $0.0) < ($1.1, $1.0) }), best.1 <= max(2, name.count / 3) else {
-            return nil
-        }
-        return best.0
-    }
-
-    /// Levenshtein's edit distance.
-    private static func distance(_ a: String, _ b: String) -> Int {
-        let b = Array(b.utf8.prefix(64))
-        var row = Array(0...b.count)
-        for (i, x) in a.utf8.prefix(64).enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for (j, y) in b.enumerated() {
-                let above = row[j + 1]
-                row[j + 1] = min(above + 1, row[j] + 1, diagonal + (x == y ? 0 : 1))
-                diagonal = above
-            }
-        }
-        return row[b.count]
-    }
 }
 
 extension DetectorSetting {

@@ -2,17 +2,19 @@ import Glibc
 
 /// Finds and starts the programs that belong together.
 enum Programs {
-    /// The path of a sibling: beside the running program, then on PATH.
+    /// Where a package puts what nobody calls by name.
+    private static let libraryFolders = ["/usr/lib/nightjar", "/usr/libexec/nightjar"]
+
+    /// The path of a sibling: beside the running program, in the library folders, then on PATH; nil where it is not
+    /// installed.
     static func locate(_ name: String) -> String? {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
-        var folders: [String] = []
-        if count > 0 {
-            let own = String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            if let slash = own.lastIndex(of: "/") { folders.append(String(own[..<slash])) }
-        }
-        folders += (getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin").split(separator: ":")
-            .map(String.init)
+        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        let count = buffer.withUnsafeMutableBytes { readlink("/proc/self/exe", $0.baseAddress!, $0.count) }
+        let own = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
+        let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin"
+        let folders =
+            [own.lastIndex(of: "/").map { String(own[..<$0]) }].compactMap(\.self) + libraryFolders
+            + path.split(separator: ":").map(String.init)
         return folders.map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
     }
 

@@ -31,6 +31,16 @@ struct CountPolicy: Hashable, Sendable {
     /// 1 in life; demonstrations shorten every span by it.
     var scale = 1.0
 
+    /// What DescriptorLeak's and ThreadLeak's cards both let an operator set.
+    init(_ values: SettingValues, margin: UInt32, timeScale: Double) {
+        self.margin = margin
+        minimumRise = UInt32(clamping: values.count("MinimumRise"))
+        minimumAge = values.duration("MinimumAge")
+        nearLimit = values.share("NearLimit")
+        forecastWithin = values.duration("ForecastWithin")
+        scale = timeScale
+    }
+
     /// The finished gates in nanoseconds, worked out once per policy and not per sample.
     var gates: Gates { Gates(self) }
 

@@ -20,10 +20,7 @@ public struct DescriptorLeak: Hashable, Sendable {
 
         /// - Parameter timeScale: 1 in life; demonstrations shorten every span by it.
         public init(_ values: SettingValues = SettingValues(DescriptorLeak.card), timeScale: Double = 1) {
-            policy = CountPolicy(
-                margin: 8, minimumRise: UInt32(clamping: values.count("MinimumRise")),
-                minimumAge: values.duration("MinimumAge"), nearLimit: values.share("NearLimit"),
-                forecastWithin: values.duration("ForecastWithin"), scale: timeScale)
+            policy = CountPolicy(values, margin: 8, timeScale: timeScale)
             gates = policy.gates
         }
     }

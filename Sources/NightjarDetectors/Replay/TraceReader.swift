@@ -9,6 +9,7 @@
 
 /// What went wrong with a trace, as one line for people.
 public struct TraceError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// What kind of mistake it is, for programs.
     public enum Code: String, Hashable, Sendable {
         /// No column names, or no row after them.
         case empty

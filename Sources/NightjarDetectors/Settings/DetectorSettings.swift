@@ -205,28 +205,8 @@ private struct ReadOverrides {
         return severity
     }
 
-    /// `, did you mean DescriptorLeakMinimumAge?` where a known key is at most three letters away.
+    /// `, did you mean DescriptorLeakMinimumAge?` where a known key is near.
     private static func suggestion(for key: String) -> String {
-        let near = DetectorSettings.keys.map {
-            (key: $0.key, distance: distance($0.key.lowercased(), key.lowercased()))
-        }
-        .filter { $0.distance <= 3 }.min { $0.distance < $1.distance }
-        return near.map { ", did you mean \($0.key)?" } ?? ""
-    }
-
-    /// Letters to add, remove or change; keys are short, so the plain table will do.
-    private static func distance(_ a: String, _ b: String) -> Int {
-        let (a, b) = (Array(a.utf8.prefix(64)), Array(b.utf8.prefix(64)))
-        var row = Array(0...b.count)
-        for (i, left) in a.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for (j, right) in b.enumerated() {
-                let changed = diagonal + (left == right ? 0 : 1)
-                diagonal = row[j + 1]
-                row[j + 1] = min(changed, row[j] + 1, row[j + 1] + 1)
-            }
-        }
-        return row[b.count]
+        DetectorSettings.keys.map(\.key).nearest(to: key).map { ", did you mean \($0)?" } ?? ""
     }
 }

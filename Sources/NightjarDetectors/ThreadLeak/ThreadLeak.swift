@@ -36,10 +36,7 @@ public struct ThreadLeak: Hashable, Sendable {
 
         /// - Parameter timeScale: 1 in life; demonstrations shorten every span by it.
         public init(_ values: SettingValues = SettingValues(ThreadLeak.card), timeScale: Double = 1) {
-            policy = CountPolicy(
-                margin: 4, minimumRise: UInt32(clamping: values.count("MinimumRise")),
-                minimumAge: values.duration("MinimumAge"), nearLimit: values.share("NearLimit"),
-                forecastWithin: values.duration("ForecastWithin"), scale: timeScale)
+            policy = CountPolicy(values, margin: 4, timeScale: timeScale)
             gates = policy.gates
         }
     }

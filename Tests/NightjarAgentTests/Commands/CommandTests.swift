@@ -109,7 +109,7 @@ import Testing
     @Test func `a missing configuration that was asked for is an error, the usual one is not`() throws {
         let outcome = try nightjard.run(["--config", "/nonexistent.conf", "--check"])
         #expect(outcome.status == 2)
-        #expect(outcome.errors == "nightjard: /nonexistent.conf:0: no such file; give the path of an existing one\n")
+        #expect(outcome.errors == "nightjard: /nonexistent.conf: no such file; give the path of an existing one\n")
     }
 
     @Test func `the shipped default file is the one the table makes`() throws {
