@@ -36,9 +36,11 @@ extension Agent {
     /// What works and what does not, in this agent, sinks apart.
     func checks() -> [DoctorReport.Check] {
         var checks: [DoctorReport.Check] = [.init(.good, "agent", statusLine)]
-        let missing = observatory.limitations + watches.limitations
+        checks += config.checks(fallback: paths.configFile)
+        let missing = observatory.limitations + watches.refusals
         if missing.isEmpty { checks.append(.init(.good, "sight", "every process's figures can be read")) }
         checks += missing.map { .init(.limited, "sight", $0) }
+        checks += watches.checks(config)
         if let failure = observatory.hostFailure { checks.append(.init(.bad, "host", failure)) }
         if selfWatch.interval > selfWatch.configuredInterval {
             let intervals = "\(selfWatch.interval.spoken) instead of \(selfWatch.configuredInterval.spoken)"

@@ -89,16 +89,17 @@ struct Doctor: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() throws {
-        let local = DoctorReport.local()
-        var sections = [local]
+        let remote: [DoctorReport.Check]
+        var hasAgent = true
         do {
             let client = AgentClient(socket: agent.socket, patience: .seconds(90))
             let answer = try client.get("/api/v1/doctor?\(output.query)&send-test=\(sendTest ? 1 : 0)")
-            sections.append(DoctorReport(wire: String(decoding: answer, as: UTF8.self)))
+            remote = DoctorReport(wire: String(decoding: answer, as: UTF8.self)).checks
         } catch {
-            sections.append(DoctorReport(checks: [.init(.bad, "agent", error.description)]))
+            remote = [.init(.bad, "agent", error.description)]
+            hasAgent = false
         }
-        let report = DoctorReport(checks: sections.flatMap(\.checks))
+        let report = DoctorReport(checks: DoctorReport.local(hasAgent: hasAgent).checks + remote)
         say(output.format == .json ? report.json.text + "\n" : report.text(colour: output.isColoured))
         if report.needsAttention { throw ExitCode(1) }
     }

@@ -44,6 +44,14 @@ struct CensusDesk {
             : "no nightjar-inspect beside nightjard, going on without heap censuses; reinstall: packaging/install.sh"
     }
 
+    /// The census in one line.
+    var check: DoctorReport.Check {
+        if let limitation { return .init(.limited, "census", limitation) }
+        let refused = failures > 0 ? ", \(failures) could not be made (nightjard's log says why)" : ""
+        let open = cases.values.filter(\.isOpen).count
+        return .init(.good, "census", "\(cases.count) growing now, \(open) with a leak named by type\(refused)")
+    }
+
     /// Takes this round's suspects; returns what was found, what goes on, and what is over.
     mutating func round(at now: Moment, suspects: [Subject]) -> [WatchAnswer] {
         for subject in suspects { note(subject, at: now) }

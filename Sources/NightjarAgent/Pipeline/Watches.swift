@@ -20,7 +20,7 @@ final class Watches {
     private var probes: ProbeWatch?
     private var disksAt: Moment?
     private var logsAt: Moment?
-    private var refusals: [String] = []
+    private(set) var refusals: [String] = []
     private var saidRefusals = 0
 
     init(config: Config, paths: Paths, roots: Roots, log: OwnLog) {
@@ -109,6 +109,9 @@ final class Watches {
     var diskSnapshot: DiskSnapshot? { disks?.snapshot() }
     var logSnapshot: LogSnapshot? { logs?.snapshot() }
     var probeSnapshot: ProbeSnapshot? { probes?.snapshot() }
+
+    /// What `doctor` says of the census; `limitations` says it where it is missing.
+    var censusCheck: DoctorReport.Check { census.check }
 
     var limitations: [String] { [census.limitation].compactMap(\.self) + refusals }
 

@@ -4,6 +4,7 @@ public import NightjarModel
 
 /// What `nightjar doctor` prints: one check a line, worst first in its exit status.
 public struct DoctorReport: Hashable, Sendable {
+    /// How well a thing works; `bad` is what `nightjar doctor` ends with status 1 for.
     public enum Level: String, Hashable, Sendable {
         case good = "ok"
         /// Works, but something is not seen.
@@ -11,6 +12,7 @@ public struct DoctorReport: Hashable, Sendable {
         case bad = "bad"
     }
 
+    /// One thing that was looked at, and what was found, in a sentence.
     public struct Check: Hashable, Sendable {
         public var level: Level
         public var subject: String
@@ -45,6 +47,7 @@ public struct DoctorReport: Hashable, Sendable {
 
     public var needsAttention: Bool { checks.contains { $0.level == .bad } }
 
+    /// A line a check, subjects in a column.
     public func text(colour: Bool) -> String {
         let width = checks.map(\.subject.count).max() ?? 0
         return checks.map { check in
@@ -70,20 +73,19 @@ public struct DoctorReport: Hashable, Sendable {
             })
     }
 
-    /// What can be said without an agent: kernel, configuration, sibling programs.
-    public static func local() -> DoctorReport {
+    /// What can be said without an agent: kernel, sibling programs, and the configuration, of which a live agent knows
+    /// better.
+    public static func local(hasAgent: Bool) -> DoctorReport {
         var name = utsname()
         uname(&name)
         let release = withUnsafeBytes(of: &name.release) { bytes in
             String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
         }
         var checks = [Check(.good, "version", "nightjar \(agentVersion), Linux \(release)")]
-        let config = Config(path: Paths().configFile, mustExist: false)
-        if config.problems.isEmpty {
-            let read = config.files.isEmpty ? "no file, defaults apply" : config.files.joined(separator: ", ")
-            checks.append(Check(.good, "config", read))
+        if !hasAgent {
+            let path = Paths().configFile
+            checks += Config(path: path, mustExist: false).checks(fallback: path)
         }
-        checks += config.problems.map { Check(.bad, "config", $0.description) }
         for program in ["nightjard", "nightjar-inspect", "nightjar-incident"] where Programs.locate(program) == nil {
             checks.append(
                 Check(.limited, "programs", "no \(program) beside nightjar or on PATH; reinstall: packaging/install.sh")
