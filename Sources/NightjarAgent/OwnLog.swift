@@ -33,6 +33,7 @@ public final class OwnLog {
         logger = Logger(label: "nightjard") { file.handler(label: $0) }
     }
 
+    /// One line, in the words of a person; what is below the configured level costs the comparison.
     public func debug(_ line: @autoclosure () -> String) { say(.debug, line()) }
     public func info(_ line: String) { say(.info, line) }
     public func notice(_ line: String) { say(.notice, line) }

@@ -6,6 +6,7 @@ import NightjarModel
 
 /// Why a store cannot be read: a code, the file, what the system said.
 public struct HistoryError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// Unreadable, no history of ours, written by a newer agent, or damaged.
     public enum Code: String, Hashable, Sendable {
         case unreadable, foreign, newer, corrupt
     }

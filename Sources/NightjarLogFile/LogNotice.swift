@@ -3,6 +3,7 @@ import Synchronization
 
 /// Something about the log itself that its owner should hear of, outside the log.
 public struct LogNotice: Sendable, Hashable {
+    /// What happened, as a word that machines can filter by.
     public enum Kind: String, Sendable, Hashable, CaseIterable {
         /// The disk is full and own files cannot make room.
         case diskFull = "disk_full"

@@ -57,6 +57,7 @@ public struct SinkCounters: Hashable, Sendable {
 
 /// Why a message did not arrive.
 public struct SinkError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// What kind of failure it is, for metrics.
     public enum Code: String, Hashable, Sendable {
         /// The other side is not there, or refuses.
         case away

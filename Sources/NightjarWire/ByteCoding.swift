@@ -7,6 +7,7 @@ public struct FrameWriter {
 
     public init(reserving count: Int = 1024) { bytes.reserveCapacity(count) }
 
+    /// Whole numbers of one to eight bytes, the lowest byte first.
     public mutating func u8(_ value: UInt8) { bytes.append(value) }
     public mutating func u16(_ value: UInt16) { append(value) }
     public mutating func u32(_ value: UInt32) { append(value) }
@@ -25,11 +26,13 @@ public struct FrameWriter {
         bytes += kept
     }
 
+    /// Bytes with their count (two bytes) in front; what is over `limit` is cut.
     public mutating func data(_ value: some Collection<UInt8>, limit: Int) {
         u16(UInt16(clamping: min(value.count, limit)))
         bytes += value.prefix(limit)
     }
 
+    /// Return addresses with their count (two bytes) in front, at most `Limits.frames`.
     public mutating func addresses(_ values: some Collection<UInt64>) {
         u16(UInt16(clamping: min(values.count, Limits.frames)))
         for value in values.prefix(Limits.frames) { append(value) }
@@ -54,11 +57,13 @@ public struct FrameReader {
 
     public var isAtEnd: Bool { offset >= bytes.count }
 
+    /// Marks the frame as wrong: everything read from now on is zero or empty.
     public mutating func fail() {
         failed = true
         offset = bytes.count
     }
 
+    /// Whole numbers as the writer wrote them; zero past the end.
     public mutating func u8() -> UInt8 { number(UInt8.self) }
     public mutating func u16() -> UInt16 { number(UInt16.self) }
     public mutating func u32() -> UInt32 { number(UInt32.self) }
@@ -71,6 +76,7 @@ public struct FrameReader {
         return String(decoding: raw.map { $0 < 0x20 || $0 == 0x7F ? UInt8(ascii: "?") : $0 }, as: UTF8.self)
     }
 
+    /// Bytes as the writer wrote them; a count over `limit`, or beyond the frame, fails.
     public mutating func data(limit: Int) -> [UInt8] {
         let count = Int(u16())
         guard count <= limit, bytes.count - offset >= count else {
@@ -81,6 +87,7 @@ public struct FrameReader {
         return Array(bytes[offset..<offset + count])
     }
 
+    /// Return addresses as the writer wrote them; more than `Limits.frames` fail.
     public mutating func addresses() -> [UInt64] {
         let count = Int(u16())
         guard count <= Limits.frames, bytes.count - offset >= count * 8 else {

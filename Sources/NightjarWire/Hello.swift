@@ -57,6 +57,7 @@ public struct Welcome: Hashable, Sendable {
 
 /// The agent does not, and says why. The probe tells its own log once and tries again much later.
 public struct Refusal: Hashable, Sendable {
+    /// Why: what the probe can do about it differs.
     public enum Reason: UInt8, Hashable, Sendable, CaseIterable {
         case version = 1, limit, malformed, page, shuttingDown
     }

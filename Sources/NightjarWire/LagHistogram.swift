@@ -24,6 +24,7 @@ public struct LagHistogram: Hashable, Sendable {
         return PageLayout.lagBuckets - 1
     }
 
+    /// Counts jobs that waited so long.
     public mutating func add(_ nanoseconds: UInt64, times: UInt64 = 1) {
         counts[Self.bucket(of: nanoseconds)] &+= times
     }

@@ -48,6 +48,7 @@ public struct StallSample: Hashable, Sendable {
 
 /// A thread that has to do with it, or one of all of them.
 public struct ThreadReport: Hashable, Sendable {
+    /// What the thread has to do with the stall.
     public enum Role: UInt8, Hashable, Sendable {
         case any = 0
         /// Holds the lock that the stalled thread waits for; in a deadlock, the circle in order.
@@ -138,6 +139,7 @@ public struct ModuleSpan: Hashable, Sendable {
 
 /// One stall at one moment of its life.
 public struct StallReport: Hashable, Sendable {
+    /// Reported when it begins, while it lasts, and when it is over.
     public enum Phase: UInt8, Hashable, Sendable {
         case begun = 0, lasting, ended
     }

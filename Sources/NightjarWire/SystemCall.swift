@@ -52,6 +52,7 @@ public enum SystemCall {
     /// Whether the first argument is a descriptor.
     public static func takesDescriptor(_ number: Int32) -> Bool { descriptorCalls.contains(number) }
 
+    /// Whether the call does nothing but wait for time to pass.
     public static func isSleep(_ number: Int32) -> Bool { sleeps.contains(number) }
 }
 

@@ -75,6 +75,7 @@ public struct APIResponse: Sendable {
         self.body = body
     }
 
+    /// A page of plain text.
     public static func text(_ text: String, status: Int = 200) -> APIResponse {
         APIResponse(status: status, contentType: "text/plain; charset=utf-8", body: Array(text.utf8))
     }
@@ -92,6 +93,7 @@ public final class HTTPServer {
     /// No request of ours has a body worth more.
     static let bodyLimit = 64 * 1024
 
+    /// What answers: called on the server's thread, fulfils the promise from whichever thread it likes, once.
     public typealias Answer = @Sendable (APIRequest, EventLoopPromise<APIResponse>) -> Void
 
     private let group: MultiThreadedEventLoopGroup
@@ -117,6 +119,7 @@ public final class HTTPServer {
         return channel.localAddress?.port ?? port
     }
 
+    /// Closes every listener and ends the thread; waits for both.
     public func shutdown() {
         for channel in channels { try? channel.close().wait() }
         channels = []

@@ -47,6 +47,7 @@ public struct DrillIncident: Hashable, Sendable {
             mustSay: columns[3].split(separator: ",").map(String.init), story: columns[4])
     }
 
+    /// What `nightjar drill` prints without a name; lines of at most 120 characters.
     public static func table(_ incidents: [DrillIncident]) -> String {
         var table = TextTable([
             .init("INCIDENT"), .init("NAMED BY"), .init("WITHIN"), .init("THE STORY", isFlexible: true),

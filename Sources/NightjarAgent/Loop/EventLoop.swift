@@ -75,6 +75,7 @@ public final class EventLoop {
         guard epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 else { throw LoopError("epoll_ctl") }
     }
 
+    /// Waits for it no longer; a descriptor that was never added changes nothing.
     public func remove(_ descriptor: Int32) { epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, nil) }
 
     /// A round every `interval` from now on.
@@ -118,6 +119,7 @@ public final class EventLoop {
 public struct Doorbell: Sendable {
     let descriptor: Int32
 
+    /// Callable from any thread and from a signal handler; rings that come before the loop wakes are one.
     public func ring() {
         var one: UInt64 = 1
         _ = write(descriptor, &one, 8)
@@ -126,6 +128,7 @@ public struct Doorbell: Sendable {
 
 /// Work that other threads hand to the loop's thread. Bounded: what does not fit is refused, and the caller says so.
 public final class Mailbox<Owner>: Sendable {
+    /// What is to be done on the loop's thread, with what that thread owns.
     public typealias Work = @Sendable (Owner) -> Void
 
     /// Enough for every client that a local socket serves at once.

@@ -13,6 +13,7 @@ public struct Supervisor {
             sd_watchdog_enabled(0, &microseconds) > 0 ? .microseconds(Int64(microseconds / 2)) : nil
     }
 
+    /// What systemd is told (sd_notify(3)): started, busy with, still alive, about to end. Without systemd nothing happens.
     public func ready(_ status: String) { sd_notify(0, "READY=1\nSTATUS=\(status)") }
     public func status(_ text: String) { sd_notify(0, "STATUS=\(text)") }
     public func alive() { sd_notify(0, "WATCHDOG=1") }

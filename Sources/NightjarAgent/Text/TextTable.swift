@@ -3,10 +3,12 @@
 
 /// A table of text.
 public struct TextTable: Sendable {
+    /// Words to the left, figures to the right.
     public enum Alignment: Sendable {
         case left, right
     }
 
+    /// A column's head and how its cells stand.
     public struct Column: Sendable {
         public var title: String
         public var alignment: Alignment
@@ -30,6 +32,7 @@ public struct TextTable: Sendable {
 
     public init(_ columns: [Column]) { self.columns = columns }
 
+    /// Appends a row: a cell for each column, in their order.
     public mutating func add(_ cells: [String], _ emphasis: Emphasis = .none) {
         precondition(cells.count == columns.count, "a row has as many cells as the table has columns")
         rows.append((cells, emphasis))

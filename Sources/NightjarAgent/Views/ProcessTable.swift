@@ -66,6 +66,7 @@ public struct ProcessQuery: Sendable {
 
 /// Renders rows.
 public enum ProcessTable {
+    /// The table of `ps` and `top`, in the order of `rows`, lines of at most `width` characters.
     public static func text(_ rows: [ProcessRow], width: Int, colour: Bool) -> String {
         var table = TextTable([
             .init("PID", .right), .init("NAME", isFlexible: true), .init("UNIT", isFlexible: true),
@@ -104,6 +105,7 @@ public enum ProcessTable {
         return "\(tenths / 10).\(tenths % 10) %"
     }
 
+    /// The same rows; sizes in bytes, CPU as a share of one core.
     public static func json(_ rows: [ProcessRow]) -> JSON { .array(rows.map(json)) }
 
     private static func json(_ row: ProcessRow) -> JSON {

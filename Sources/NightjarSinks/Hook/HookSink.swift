@@ -13,6 +13,7 @@ import Synchronization
 
 /// Alerts → a command, one run a state change.
 public final class HookSink: Sink {
+    /// `[Hook]`: which program, how long it may take, how many at once.
     public struct Settings: Hashable, Sendable {
         /// The program's absolute path and its own arguments.
         public var command: [String]

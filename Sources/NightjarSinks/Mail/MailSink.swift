@@ -9,6 +9,7 @@ import Synchronization
 
 /// Alerts → mail, one a state change.
 public final class MailSink: Sink {
+    /// `[Mail]`: to whom, through which sendmail(1), how many an hour at most.
     public struct Settings: Hashable, Sendable {
         public var to: [String]
         public var from: String

@@ -1,5 +1,6 @@
 /// Series of one name, one help and one type.
 public struct MetricFamily: Hashable, Sendable {
+    /// The exposition format's `# TYPE`.
     public enum Kind: String, Hashable, Sendable {
         case gauge, counter
     }

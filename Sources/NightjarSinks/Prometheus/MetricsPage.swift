@@ -8,6 +8,7 @@ import NightjarModel
 
 /// One rendering of all series.
 public struct MetricsPage: Sendable {
+    /// How much a page may hold, however many processes, alerts and hostile names there are.
     public struct Limits: Hashable, Sendable {
         public var series = 200
         public var bytes = 32 << 10

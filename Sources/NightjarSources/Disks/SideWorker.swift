@@ -15,6 +15,7 @@ import Synchronization
 
 /// Runs work that may hang, by key, on threads of its own. Its threads end with it; one that hangs is left to the kernel.
 public final class SideWorker<Output: Sendable>: Sendable {
+    /// One piece of work; may block for as long as the kernel likes.
     public typealias Work = @Sendable () -> Output
 
     public static var maximumParked: Int { 16 }

@@ -14,6 +14,7 @@ public import NightjarWire
 
 /// What went wrong with the probes' socket itself.
 public struct ProbeSocketError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The one way in which it fails; single probes are refused by frame, not by error.
     public enum Code: String, Hashable, Sendable { case cannotListen }
 
     public var code: Code

@@ -12,6 +12,7 @@ import Glibc
 
 /// One thread, as it was found.
 public struct ThreadStack: Hashable, Sendable {
+    /// What the kernel said of it (`/proc/PID/task/TID/syscall`).
     public enum State: Hashable, Sendable {
         case running
         /// In this system call, or outside any (-1).
@@ -36,6 +37,7 @@ public struct ThreadStack: Hashable, Sendable {
 
 /// Why stacks could not be read, as one line for people.
 public struct StacksError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// There is no such process any more, or the kernel does not let us look.
     public enum Code: String, Hashable, Sendable { case noProcess, notPermitted }
 
     public var code: Code
