@@ -172,7 +172,7 @@ let package = Package(
         tests("NightjarAlertsTests", ["NightjarAlerts", "NightjarModel"]),
         tests("NightjarHistoryTests", ["NightjarHistory", "NightjarModel"]),
         tests("NightjarSinksTests", ["NightjarSinks", "NightjarModel"], exclude: ["Golden"]),
-        tests("NightjarSymbolsTests", ["NightjarSymbols"]),
+        tests("NightjarSymbolsTests", ["NightjarSymbols"], exclude: ["Images"]),
         tests(
             "NightjarInspectTests", ["NightjarInspect", "NightjarModel", "nightjar-inspect"],
             exclude: ["Programs", "Images"]),

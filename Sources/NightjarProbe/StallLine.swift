@@ -57,7 +57,7 @@ enum StallLine {
     }
 
     private static func stack(of addresses: [UInt64], _ symbolizer: Symbolizer) -> [SymbolizedFrame] {
-        addresses.map { symbolizer.frame(at: $0) }
+        symbolizer.stack(of: addresses)
     }
 }
 

@@ -75,6 +75,12 @@ struct ByteCursor {
         return 0
     }
 
+    /// Passes the bytes up to the next zero, and the zero.
+    mutating func skipText() {
+        while offset < end, bytes[offset] != 0 { offset += 1 }
+        if offset < end { offset += 1 } else { fail() }
+    }
+
     /// The bytes up to the next zero, which is passed; at most `limit` of them.
     mutating func text(limit: Int = 4096) -> String {
         let start = offset

@@ -25,15 +25,8 @@ public struct ModuleReference: Hashable, Sendable {
     public var name: String { String(path.split(separator: "/").last ?? "") }
 }
 
-/// An address with everything that could be found out about it.
+/// An address with everything that could be found out about it, or a function that was inlined there.
 public struct SymbolizedFrame: Hashable, Sendable, CustomStringConvertible {
-    /// A function that was inlined into the frame's function at this place.
-    public struct Inlined: Hashable, Sendable {
-        public var function: String
-        public var file: String?
-        public var line: Int?
-    }
-
     public var address: UInt64
     public var module: ModuleReference?
     /// As the linker knows it.
@@ -42,16 +35,15 @@ public struct SymbolizedFrame: Hashable, Sendable, CustomStringConvertible {
     public var function: String?
     /// From the start of the function, or of the file where no function is known.
     public var offset: UInt64
-    /// File name and line of the innermost source place, where the file has a line table.
+    /// File name and line in this function, where the file has a line table.
     public var file: String?
     public var line: Int?
-    /// Innermost first; the last one is called by `function`.
-    public var inlined: [Inlined] = []
+    /// The function has no frame of its own: the compiler copied it into the one that follows.
+    public var isInlined: Bool
 
     public init(
         address: UInt64, module: ModuleReference? = nil, symbol: String? = nil, function: String? = nil,
-        offset: UInt64 = 0,
-        file: String? = nil, line: Int? = nil
+        offset: UInt64 = 0, file: String? = nil, line: Int? = nil, isInlined: Bool = false
     ) {
         self.address = address
         self.module = module
@@ -60,6 +52,7 @@ public struct SymbolizedFrame: Hashable, Sendable, CustomStringConvertible {
         self.offset = offset
         self.file = file
         self.line = line
+        self.isInlined = isInlined
     }
 
     /// The function, else `module+0x1234`, else the bare address.
@@ -92,13 +85,27 @@ public final class Symbolizer {
     final class Module {
         let reference: ModuleReference
         let file: ELFFile?
-        lazy var symbols = file?.symbols(Set(Symbol.Kind.allCases))
-        lazy var lines = file.flatMap { LineTable(of: $0) }
+        /// Where separate debug files are looked for.
+        private let roots: [String]
+        private lazy var separate = file.flatMap {
+            SeparateDebugFile.find(for: $0, path: withoutDeleted(reference.path), roots: roots)
+        }
+        lazy var symbols = symbolTable()
+        lazy var debug = file.flatMap { DebugInformation(of: $0) } ?? separate.flatMap { DebugInformation(of: $0) }
         var used: UInt64 = 0
 
-        init(_ reference: ModuleReference, _ file: ELFFile?) {
+        init(_ reference: ModuleReference, _ file: ELFFile?, roots: [String]) {
             self.reference = reference
             self.file = file
+            self.roots = roots
+        }
+
+        /// A stripped file's own table holds what it exports; its debug file has the rest.
+        private func symbolTable() -> SymbolTable? {
+            let kinds = Set(Symbol.Kind.allCases)
+            let own = file?.symbols(kinds)
+            guard let own, !own.isStripped else { return separate?.symbols(kinds) ?? own }
+            return own
         }
     }
 
@@ -113,9 +120,9 @@ public final class Symbolizer {
     private var map: MemoryMap
     private var mapReadAt: Int = 0
     private var modules: [Key: Module] = [:]
-    private var frames: [UInt64: SymbolizedFrame] = [:]
+    private var frames: [UInt64: [SymbolizedFrame]] = [:]
     private var clock: UInt64 = 0
-    /// Whether line tables are read too (some ms and megabytes a module).
+    /// Whether debug information is read too, for lines and inlined functions (some ms a module).
     public var readsLines = true
 
     /// A symbolizer of `pid`, or of this process where it is nil.
@@ -140,26 +147,35 @@ public final class Symbolizer {
         frames = [:]
     }
 
-    /// What lies at a code address. For a caller's frame pass its return address minus one.
+    /// The function at a code address. For a caller's frame pass its return address minus one.
     public func frame(at address: UInt64) -> SymbolizedFrame {
-        if let known = frames[address] { return known }
-        let frame = lookUp(address)
-        if frames.count >= Self.mostNames { frames.removeAll(keepingCapacity: true) }
-        frames[address] = frame
-        return frame
+        frames(at: address).last ?? SymbolizedFrame(address: address)
     }
+
+    /// The function at a code address, and before it the functions that were inlined into it there, innermost first.
+    public func frames(at address: UInt64) -> [SymbolizedFrame] {
+        if let known = frames[address] { return known }
+        let found = lookUp(address)
+        if frames.count >= Self.mostNames { frames.removeAll(keepingCapacity: true) }
+        frames[address] = found
+        return found
+    }
+
+    /// A whole stack, with the functions that were inlined.
+    public func stack(of addresses: [UInt64]) -> [SymbolizedFrame] { addresses.flatMap(frames(at:)) }
 
     /// The same for an address of a process that has ended: its module is looked for at the same path on this host, and
     /// names anything only where it is the same build.
-    public func frame(at address: UInt64, inDepartedModule module: ModuleReference) -> SymbolizedFrame {
+    public func frames(at address: UInt64, inDepartedModule module: ModuleReference) -> [SymbolizedFrame] {
         let key = Key(path: module.path, inode: 0, device: 0)
         let known =
             modules[key]
             ?? Module(
                 module,
-                ELFFile(path: module.path).flatMap { $0.buildID == module.buildID && !$0.buildID.isEmpty ? $0 : nil })
+                ELFFile(path: module.path).flatMap { $0.buildID == module.buildID && !$0.buildID.isEmpty ? $0 : nil },
+                roots: [""])
         modules[key] = known
-        return known.frame(at: address, readsLines: readsLines)
+        return known.frames(at: address, readsLines: readsLines)
     }
 
     /// The function or object (metadata, a global) at an address, and how far into it the address lies.
@@ -179,9 +195,9 @@ public final class Symbolizer {
         return (mapping, module.reference)
     }
 
-    private func lookUp(_ address: UInt64) -> SymbolizedFrame {
-        guard let module = loadedModule(at: address) else { return SymbolizedFrame(address: address) }
-        return module.frame(at: address, readsLines: readsLines)
+    private func lookUp(_ address: UInt64) -> [SymbolizedFrame] {
+        guard let module = loadedModule(at: address) else { return [SymbolizedFrame(address: address)] }
+        return module.frames(at: address, readsLines: readsLines)
     }
 
     private func loadedModule(at address: UInt64) -> Module? {
@@ -200,26 +216,51 @@ public final class Symbolizer {
         }
         let file = mappedFile(mapping, pid: pid, procRoot: procRoot)
         let bias = file?.bias(of: mapping) ?? (mapping.start &- mapping.offset)
-        let module = Module(ModuleReference(path: mapping.path, buildID: file?.buildID ?? [], bias: bias), file)
+        let root = pid.map { "\(procRoot)/\($0)/root" }
+        let module = Module(
+            ModuleReference(path: mapping.path, buildID: file?.buildID ?? [], bias: bias), file,
+            roots: root.map { [$0, ""] } ?? [""])
         modules[key] = module
         return module
     }
 }
 
 extension Symbolizer.Module {
-    func frame(at address: UInt64, readsLines: Bool) -> SymbolizedFrame {
+    func frames(at address: UInt64, readsLines: Bool) -> [SymbolizedFrame] {
         let fileAddress = address &- reference.bias
         var frame = SymbolizedFrame(address: address, module: reference, offset: fileAddress)
         if let symbol = symbols?.symbol(at: fileAddress) {
             frame.symbol = symbol.name
-            frame.function = demangle(symbol.name).map(FunctionName.short) ?? symbol.name
+            frame.function = readable(symbol.name)
             frame.offset = fileAddress &- symbol.address
         }
-        if readsLines, let place = lines?.place(of: fileAddress) {
-            frame.file = place.file
-            frame.line = place.line
+        guard readsLines, let source = debug?.place(of: fileAddress) else { return [frame] }
+        return withInlined(frame, source)
+    }
+
+    /// Every function with the place in it: the innermost where the address is, the others where they call the next.
+    private func withInlined(_ frame: SymbolizedFrame, _ source: SourcePlace) -> [SymbolizedFrame] {
+        var out: [SymbolizedFrame] = []
+        var place = source.place
+        for inlined in source.inlined.reversed() {
+            out.append(
+                SymbolizedFrame(
+                    address: frame.address, module: reference, symbol: inlined.symbol,
+                    function: inlined.symbol.map(readable), offset: frame.offset, file: place?.file, line: place?.line,
+                    isInlined: true))
+            place = inlined.call
         }
-        return frame
+        var frame = frame
+        frame.file = place?.file
+        frame.line = place?.line
+        return out.filter { $0.function != nil } + [frame]
+    }
+
+    private func readable(_ symbol: String) -> String { demangle(symbol).map(FunctionName.short) ?? symbol }
+
+    private func withoutDeleted(_ path: String) -> String {
+        let mark = " (deleted)"
+        return path.hasSuffix(mark) ? String(path.dropLast(mark.utf8.count)) : path
     }
 }
 
@@ -255,6 +296,15 @@ extension ELFFile {
     func isSame(as mapping: Mapping) -> Bool {
         var status = stat()
         return fstat(descriptor, &status) == 0 && UInt64(status.st_ino) == mapping.inode
+    }
+}
+
+extension ELFFile {
+    /// Both are open on one file.
+    func isSameFile(as other: ELFFile) -> Bool {
+        var (mine, theirs) = (stat(), stat())
+        return fstat(descriptor, &mine) == 0 && fstat(other.descriptor, &theirs) == 0 && mine.st_ino == theirs.st_ino
+            && mine.st_dev == theirs.st_dev
     }
 }
 

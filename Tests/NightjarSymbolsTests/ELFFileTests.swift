@@ -69,7 +69,7 @@ private var landmarkAddress: UInt64 {
             guard let file = ELFFile(path: path) else { continue }
             let table = file.symbols(Set(Symbol.Kind.allCases))
             for entry in table?.entries.prefix(20) ?? [] { _ = table?.symbol(at: entry.address) }
-            _ = LineTable(of: file)?.place(of: 4096)
+            _ = DebugInformation(of: file)?.place(of: 4096)
         }
     }
 

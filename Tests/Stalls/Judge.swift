@@ -85,7 +85,7 @@ enum Line {
             let own = length - min(length, injection.waited)
             return "\(injection.loop)\t\(cause.name)\tmissed\t-\t-\t-\t-\t\(length / 1000)\t\(own / 1000)\t-"
         }
-        let stacks = report.samples.map { sample in sample.addresses.map { symbolizer.frame(at: $0) } }
+        let stacks = report.samples.map { sample in symbolizer.stack(of: sample.addresses) }
         let story = StackStory(stacks)
         let names = [story.guilty?.name, story.inside?.name].compactMap(\.self)
         // An optimizer may inline or tail-call: then the enclosing function stands for it.

@@ -108,7 +108,7 @@ case "pool":
         let symbolizer = Symbolizer()
         let reports = judge.ofPool()
         let stacks = reports.flatMap(\.threads).map { thread in
-            StackStory([thread.addresses.map { symbolizer.frame(at: $0) }]).sentence
+            StackStory([symbolizer.stack(of: thread.addresses)]).sentence
         }
         let isNamed = stacks.contains { $0.contains("plantedSleep") }
         print(

@@ -18,15 +18,17 @@ struct ProbeStory {
         self.modules = modules
     }
 
-    func stack(of addresses: [UInt64]) -> [SymbolizedFrame] { addresses.map(frame) }
+    func stack(of addresses: [UInt64]) -> [SymbolizedFrame] { addresses.flatMap(frames) }
 
-    private func frame(_ address: UInt64) -> SymbolizedFrame {
-        let live = symbolizer.frame(at: address)
-        guard live.module == nil, let span = modules.first(where: { $0.start <= address && address < $0.end }) else {
+    private func frames(_ address: UInt64) -> [SymbolizedFrame] {
+        let live = symbolizer.frames(at: address)
+        guard live.allSatisfy({ $0.module == nil }),
+            let span = modules.first(where: { $0.start <= address && address < $0.end })
+        else {
             return live
         }
         let module = ModuleReference(path: span.path, buildID: span.buildID, bias: span.bias)
-        return symbolizer.frame(at: address, inDepartedModule: module)
+        return symbolizer.frames(at: address, inDepartedModule: module)
     }
 
     /// What a stall report says, in words.

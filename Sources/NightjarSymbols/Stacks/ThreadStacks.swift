@@ -120,7 +120,7 @@ public enum ThreadStacks {
                 return Unwinder(modules).walk(
                     UnwindRegisters(stackPointer: place.stackPointer, programCounter: place.programCounter), stack)
             }
-            return addresses.map { symbolizer.frame(at: $0) }
+            return symbolizer.stack(of: addresses)
         }
     }
 

@@ -2,93 +2,105 @@
 //
 //     unit:  header { file names }  program { advance address, advance line, … row, row, … end of sequence }
 //
-// A program is a compressed table of rows (address, file, line). All programs are run once to learn which addresses each
-// sequence covers, which is little; for an address the one sequence that holds it is run again. So a large binary costs the
-// bytes of its .debug_line and some kilobytes, not its millions of rows.
+// A program is a compressed table of rows (address, file, line). Only the program of the one unit that an address belongs
+// to is read. It is run once to learn which addresses each of its sequences covers; for an address the one sequence that
+// holds it is run again. So a large binary costs some kilobytes a unit and not its millions of rows.
 //
 // Line 0 is what the compiler calls code of no line; the last true line before it stands for it.
 
-/// The line table of one file.
+/// The line tables of one file's units.
 final class LineTable {
-    private static let largest = 96 << 20
-    private static let mostSequences = 400_000
+    private static let largestUnit = 8 << 20
+    private static let mostSequences = 100_000
     private static let mostFiles = 20_000
+    private static let remembered = 4
 
     private struct Sequence {
         var low: UInt64
         var high: UInt64
-        /// Of its unit, and of its program's first byte.
-        var unit: Int
+        /// Of its program's first byte.
         var start: Int
     }
 
     struct Place: Hashable {
         var file: String
         var line: Int
+        /// False where the code itself has no line and the last one before it stands for it.
+        var isExact = true
     }
 
-    private let bytes: [UInt8]
-    private let lineStrings: [UInt8]
-    private let strings: ELFFile
-    private var sequences: [Sequence] = []
-
-    /// nil where the file has no line table, or a compressed one.
-    init?(of file: ELFFile) {
-        guard let bytes = file.contents(of: ".debug_line", limit: Self.largest), !bytes.isEmpty else { return nil }
-        self.bytes = bytes
-        lineStrings = file.contents(of: ".debug_line_str", limit: Self.largest) ?? []
-        strings = file
-        sequences = bytes.withUnsafeBytes(Self.sequences)
-        guard !sequences.isEmpty else { return nil }
+    /// One unit's bytes and where its sequences lie.
+    private struct Unit {
+        var bytes: [UInt8]
+        var sequences: [Sequence]
     }
 
-    /// File name (without folders) and line of an address in the file's own addresses.
-    func place(of address: UInt64) -> Place? {
-        var low = 0
-        var high = sequences.count
-        while low < high {
-            let middle = (low + high) / 2
-            if sequences[middle].low <= address { low = middle + 1 } else { high = middle }
-        }
-        guard low > 0, address < sequences[low - 1].high else { return nil }
-        let sequence = sequences[low - 1]
-        return bytes.withUnsafeBytes { raw in
-            guard let unit = LineUnit(raw, at: sequence.unit) else { return nil }
+    private let sections: DebugSections
+    private var units = Recent<UInt64, Unit>(limit: remembered)
+
+    init(_ sections: DebugSections) { self.sections = sections }
+
+    /// File name (without folders) and line of an address in the file's own addresses; `unit` is where its unit's table
+    /// begins.
+    func place(of address: UInt64, unit: UInt64) -> Place? {
+        guard let unit = read(unit) else { return nil }
+        let index = unit.sequences.partitioned { $0.low <= address }
+        guard index > 0, address < unit.sequences[index - 1].high else { return nil }
+        return unit.bytes.withUnsafeBytes { raw in
+            guard let head = LineUnit(raw, at: 0) else { return nil }
             var found: LineRow?
-            var program = LineProgram(raw, unit, at: sequence.start)
+            var isExact = true
+            var program = LineProgram(raw, head, at: unit.sequences[index - 1].start)
             while let row = program.next(), !row.isEnd, row.address <= address {
-                if row.line > 0 { found = row }
+                isExact = row.line > 0
+                if isExact { found = row }
             }
-            guard let found, let name = fileName(found.file, unit, raw) else { return nil }
-            return Place(file: name, line: found.line)
+            guard let found, let name = fileName(found.file, head, raw) else { return nil }
+            return Place(file: name, line: found.line, isExact: isExact)
+        }
+    }
+
+    /// The name (without folders) of a unit's file by its number.
+    func fileName(_ number: Int, unit: UInt64) -> String? {
+        guard let unit = read(unit) else { return nil }
+        return unit.bytes.withUnsafeBytes { raw in LineUnit(raw, at: 0).flatMap { fileName(number, $0, raw) } }
+    }
+
+    private func read(_ offset: UInt64) -> Unit? {
+        units.value(offset) {
+            let length = sections.piece(.lines, at: offset, 12).withUnsafeBytes { raw in
+                var cursor = ByteCursor(raw)
+                let length = LineUnit.length(&cursor)
+                return length.bytes <= Self.largestUnit ? Int(length.bytes) + cursor.offset : 0
+            }
+            guard length > 0 else { return nil }
+            let bytes = sections.piece(.lines, at: offset, length)
+            return Unit(bytes: bytes, sequences: bytes.withUnsafeBytes(Self.sequences))
         }
     }
 
     private static func sequences(_ raw: UnsafeRawBufferPointer) -> [Sequence] {
+        guard let unit = LineUnit(raw, at: 0) else { return [] }
         var out: [Sequence] = []
-        var at = 0
-        while let unit = LineUnit(raw, at: at), out.count < mostSequences {
-            var program = LineProgram(raw, unit, at: unit.program)
-            var start = unit.program
-            var low: UInt64?
-            while let row = program.next(), out.count < mostSequences {
-                low = min(low ?? row.address, row.address)
-                guard row.isEnd else { continue }
-                // Address 0 is what the linker leaves of functions that it threw away.
-                if let first = low, first > 0, row.address > first {
-                    out.append(Sequence(low: first, high: row.address, unit: at, start: start))
-                }
-                start = program.offset
-                low = nil
+        var program = LineProgram(raw, unit, at: unit.program)
+        var start = unit.program
+        var low: UInt64?
+        while let row = program.next(), out.count < mostSequences {
+            low = min(low ?? row.address, row.address)
+            guard row.isEnd else { continue }
+            // Address 0 is what the linker leaves of functions that it threw away.
+            if let first = low, first > 0, row.address > first {
+                out.append(Sequence(low: first, high: row.address, start: start))
             }
-            at = unit.end
+            start = program.offset
+            low = nil
         }
         return out.sorted { $0.low < $1.low }
     }
 
     private func fileName(_ wanted: Int, _ unit: LineUnit, _ raw: UnsafeRawBufferPointer) -> String? {
         var cursor = ByteCursor(raw, at: unit.tables, end: unit.program)
-        let path = unit.version >= 5 ? path5(wanted, &cursor) : path4(wanted, &cursor)
+        let path = unit.version >= 5 ? path5(wanted, unit, &cursor) : path4(wanted, &cursor)
         return path.flatMap { $0.split(separator: "/").last.map(String.init) }
     }
 
@@ -105,8 +117,8 @@ final class LineTable {
     }
 
     /// DWARF 5: both tables say how their entries look; files are counted from 0.
-    private func path5(_ wanted: Int, _ cursor: inout ByteCursor) -> String? {
-        skipEntries(&cursor)
+    private func path5(_ wanted: Int, _ unit: LineUnit, _ cursor: inout ByteCursor) -> String? {
+        skipEntries(unit, &cursor)
         let formats = entryFormats(&cursor)
         let count = cursor.uleb()
         guard wanted >= 0, UInt64(wanted) < count, wanted < Self.mostFiles else { return nil }
@@ -114,9 +126,9 @@ final class LineTable {
             var path: String?
             for format in formats {
                 if format.type == 1 {
-                    path = string(format.form, &cursor, isWanted: index == wanted)
+                    path = string(format.form, unit, &cursor, isWanted: index == wanted)
                 } else {
-                    skip(format.form, &cursor)
+                    skip(format.form, unit, &cursor)
                 }
             }
             if cursor.failed { return nil }
@@ -125,46 +137,37 @@ final class LineTable {
         return nil
     }
 
-    private func skipEntries(_ cursor: inout ByteCursor) {
+    private func skipEntries(_ unit: LineUnit, _ cursor: inout ByteCursor) {
         let formats = entryFormats(&cursor)
         let count = cursor.uleb()
         guard count <= UInt64(Self.mostFiles) else { return cursor.fail() }
-        for _ in 0..<count where !cursor.failed { for format in formats { skip(format.form, &cursor) } }
+        for _ in 0..<count where !cursor.failed { for format in formats { skip(format.form, unit, &cursor) } }
     }
 
     private func entryFormats(_ cursor: inout ByteCursor) -> [(type: UInt64, form: UInt64)] {
         (0..<cursor.u8()).map { _ in (cursor.uleb(), cursor.uleb()) }
     }
 
-    private func string(_ form: UInt64, _ cursor: inout ByteCursor, isWanted: Bool) -> String? {
+    private func string(_ form: UInt64, _ unit: LineUnit, _ cursor: inout ByteCursor, isWanted: Bool) -> String? {
         switch form {
         case 0x08: return cursor.text()
         case 0x1F:
-            let offset = Int(cursor.u32())
-            guard isWanted, offset < lineStrings.count else { return nil }
-            return lineStrings.withUnsafeBytes { raw in
-                var text = ByteCursor(raw, at: offset)
-                return text.text()
-            }
+            let offset = unit.is64 ? cursor.u64() : UInt64(cursor.u32())
+            return isWanted ? sections.text(.lineStrings, offset) : nil
         case 0x0E:
-            let offset = UInt64(cursor.u32())
-            guard isWanted, let section = strings.section(named: ".debug_str"), offset < section.size,
-                let tail = strings.bytes(at: section.offset &+ offset, min(1024, section.size - offset), limit: 1024)
-            else { return nil }
-            return tail.withUnsafeBytes { raw in
-                var text = ByteCursor(raw)
-                return text.text()
-            }
+            let offset = unit.is64 ? cursor.u64() : UInt64(cursor.u32())
+            return isWanted ? sections.text(.strings, offset) : nil
         default:
             cursor.fail()
             return nil
         }
     }
 
-    private func skip(_ form: UInt64, _ cursor: inout ByteCursor) {
+    private func skip(_ form: UInt64, _ unit: LineUnit, _ cursor: inout ByteCursor) {
         switch form {
         case 0x08: _ = cursor.text()
-        case 0x1F, 0x0E, 0x06: cursor.skip(4)
+        case 0x1F, 0x0E: cursor.skip(unit.is64 ? 8 : 4)
+        case 0x06: cursor.skip(4)
         case 0x0F: _ = cursor.uleb()
         case 0x0B: cursor.skip(1)
         case 0x05: cursor.skip(2)
@@ -179,6 +182,8 @@ final class LineTable {
 /// The header of one unit.
 struct LineUnit {
     var version: UInt16
+    /// Offsets are 64 bits wide.
+    var is64: Bool
     var minimumLength: UInt64
     var lineBase: Int64
     var lineRange: UInt64
@@ -191,19 +196,17 @@ struct LineUnit {
     var end: Int
 
     init?(_ raw: UnsafeRawBufferPointer, at offset: Int) {
-        guard offset < raw.count else { return nil }
         var cursor = ByteCursor(raw, at: offset)
-        let length = cursor.u32()
-        guard !cursor.failed, length >= 16, length < 0xFFFF_FFF0, Int(length) <= raw.count - cursor.offset else {
-            return nil
-        }
-        end = cursor.offset + Int(length)
+        let length = Self.length(&cursor)
+        guard !cursor.failed, length.bytes >= 16, length.bytes <= UInt64(raw.count - cursor.offset) else { return nil }
+        is64 = length.is64
+        end = cursor.offset + Int(length.bytes)
         version = cursor.u16()
         guard (2...5).contains(version) else { return nil }
         if version >= 5 { cursor.skip(2) }
-        let headerLength = Int(cursor.u32())
-        guard headerLength <= end - cursor.offset else { return nil }
-        program = cursor.offset + headerLength
+        let headerLength = is64 ? cursor.u64() : UInt64(cursor.u32())
+        guard !cursor.failed, headerLength <= UInt64(end - cursor.offset) else { return nil }
+        program = cursor.offset + Int(headerLength)
         minimumLength = UInt64(cursor.u8())
         if version >= 4 { cursor.skip(1) }
         cursor.skip(1)
@@ -216,6 +219,14 @@ struct LineUnit {
         operands = lengths
         tables = cursor.offset
         guard !cursor.failed, tables <= program else { return nil }
+    }
+}
+
+extension LineUnit {
+    /// The length that a unit begins with, not counting itself.
+    static func length(_ cursor: inout ByteCursor) -> (bytes: UInt64, is64: Bool) {
+        let short = cursor.u32()
+        return short == 0xFFFF_FFFF ? (cursor.u64(), true) : (UInt64(short), false)
     }
 }
 
