@@ -15,7 +15,7 @@ enum StallLine {
         let story = StackStory(report.samples.map { stack(of: $0.addresses, symbolizer) })
         let verb = report.phase == .ended ? "stalled" : "is stalled for"
         var line = "\(head) \(verb) \(spoken(report.lastedNanoseconds)), \(cause(report)): \(story.sentence)"
-        line += trail(story)
+        line += story.callers(callers).map { " ← \($0.name)" }.joined()
         for holder in report.threads where holder.role == .holder { line += "; \(self.holder(holder, symbolizer))" }
         return line
     }
@@ -27,18 +27,11 @@ enum StallLine {
         return "\(phrase) (\(share) % on a processor)"
     }
 
-    /// ` ← caller ← caller`, from the guilty function outwards.
-    private static func trail(_ story: StackStory) -> String {
-        guard let guilty = story.guilty, let index = story.stable.firstIndex(of: guilty) else { return "" }
-        let outer = story.stable[(index + 1)...].filter(\.isService).prefix(callers)
-        return outer.map { " ← \($0.name)" }.joined()
-    }
-
     private static func holder(_ thread: ThreadReport, _ symbolizer: Symbolizer) -> String {
         let story = StackStory([stack(of: thread.addresses, symbolizer)])
         let call =
             thread.call >= 0 ? ", in \(SystemCall.name(thread.call))" : thread.doing == .running ? ", running" : ""
-        return "held by \(thread.name) (thread \(thread.tid)\(call)): \(story.sentence)"
+        return "held by \(ThreadName.spoken(thread.name)) (thread \(thread.tid)\(call)): \(story.sentence)"
     }
 
     private static func pool(_ report: StallReport, _ head: String, _ symbolizer: Symbolizer) -> String {

@@ -7,6 +7,7 @@
 //     it sat outside any call and pages were read in   paging
 
 import Glibc
+import NightjarSymbols
 import NightjarWire
 
 struct Verdict {
@@ -35,7 +36,7 @@ struct Verdict {
             cause = stall.isDeadlock ? .deadlock : stall.holders.isEmpty ? .wait : .lock
             target =
                 stall.holders.isEmpty
-                ? "" : stall.holders.map { "\($0.name) (thread \($0.tid))" }.joined(separator: ", ")
+                ? "" : stall.holders.map { "\(ThreadName.spoken($0.name)) (thread \($0.tid))" }.joined(separator: ", ")
         } else if main.call < 0 {
             cause = .paging
         } else {

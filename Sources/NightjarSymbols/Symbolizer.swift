@@ -256,7 +256,9 @@ extension Symbolizer.Module {
         return out.filter { $0.function != nil } + [frame]
     }
 
-    private func readable(_ symbol: String) -> String { demangle(symbol).map(FunctionName.short) ?? symbol }
+    private func readable(_ symbol: String) -> String {
+        demangle(symbol).map(FunctionName.short) ?? PlainName.of(symbol)
+    }
 
     private func withoutDeleted(_ path: String) -> String {
         let mark = " (deleted)"

@@ -1,6 +1,9 @@
 import ArgumentParser
+@preconcurrency import Glibc
 import NightjarAgent
 import NightjarDetectors
+import NightjarModel
+import NightjarSymbols
 
 /// Hands over to `nightjar-inspect`, the only program of ours that reads another process's memory.
 private func inspect(_ words: [String], _ output: OutputOptions) throws {
@@ -76,15 +79,43 @@ struct Why: ParsableCommand {
 
 struct Stacks: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "What every thread of a process does just now, by function.")
+        abstract: "What every thread of a process does just now, by function and line.",
+        discussion: """
+            Works for any process that you may look into, Swift or not, and stops nothing. The stack of a thread that is
+            running can only be taken by a probe: a service that has one is asked through the agent.
+            """)
 
     @Argument(help: "process id")
     var pid: Int32
 
+    @OptionGroup var agent: AgentOptions
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        guard pid > 0 else { throw ValidationError("a process id is a number above 0, not \(pid)") }
+    }
+
     func run() throws {
-        switch StacksCommand.text(pid: pid) {
-        case .success(let text): say(text)
+        if let answer = fromProbe() { return say(answer) }
+        switch ThreadStacks.read(pid: pid) {
+        case .success(let stacks):
+            say(
+                output.format == .json
+                    ? StacksCommand.json(stacks).text + "\n" : StacksCommand.text(stacks, width: output.width))
         case .failure(let error): throw Cannot("\(error)")
         }
+    }
+
+    /// What the process's own probe says; nil where it has none, no agent runs, or it does not answer within two seconds.
+    private func fromProbe() -> String? {
+        let client = agent.client
+        let path = "/api/v1/stacks?pid=\(pid)&\(output.query)"
+        guard (try? client.get(path + "&ask=1")) != nil else { return nil }
+        for _ in 0..<40 {
+            usleep(50_000)
+            guard let answer = try? client.get(path) else { return nil }
+            if !answer.isEmpty { return String(decoding: answer, as: UTF8.self) }
+        }
+        return nil
     }
 }

@@ -60,9 +60,9 @@ struct Alerts: ParsableCommand {
 
 struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "One alert with its evidence, the setting that applied, and the next step.")
+        abstract: "One alert with its evidence, or the loops and stalls of a service with the probe.")
 
-    @Argument(help: "its id, as alerts prints it; the first digits are enough")
+    @Argument(help: "id of an alert, the first digits are enough; or name or pid of a service with the probe")
     var id: String
 
     @OptionGroup var agent: AgentOptions

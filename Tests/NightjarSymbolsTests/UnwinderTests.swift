@@ -111,6 +111,17 @@ struct StackStoryTests {
         #expect(story.sentence == "Checkout.nap(_:) in usleep")
     }
 
+    @Test func `one sample of four may stray, and is counted`() {
+        let common = [system("decode"), service("parse"), system("run")]
+        let story = StackStory([common, common, common, [system("free"), system("run")]])
+        #expect(story.sentence == "Checkout.parse(_:) in decode (3 of 4 stacks)")
+    }
+
+    @Test func `a closure and its thunk are one caller`() {
+        let story = StackStory([[service("parse"), service("handle"), service("handle"), service("serve")]])
+        #expect(story.callers(4).map(\.name) == ["Checkout.handle(_:)", "Checkout.serve(_:)"])
+    }
+
     @Test func `samples that disagree say so`() {
         let story = StackStory([
             [service("a"), system("run")], [service("a"), system("run")], [service("b"), system("run")],

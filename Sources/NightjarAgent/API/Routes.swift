@@ -49,6 +49,7 @@ extension Agent {
         case ("disks", 3): return disks(look)
         case ("logs", 3): return logs(look)
         case ("services", 3): return services()
+        case ("stacks", 3): return stacks(request, look)
         case ("doctor", 3): return .text(DoctorReport(checks: checks() + sinkChecks()).wire)
         case ("config", 3): return look.answer(json: config.effectiveJSON, text: config.effectiveText)
         default: return notFound(request)
@@ -73,7 +74,8 @@ extension Agent {
         let open = book.open
         let view = TopView(
             host: observatory.host, alerts: open, rows: observatory.rows(alerts: open),
-            processes: observatory.processCount, agentLine: statusLine, now: clock.now)
+            services: watches.probeSnapshot?.services ?? [], processes: observatory.processCount, agentLine: statusLine,
+            now: clock.now)
         let query = ProcessQuery(request)
         return look.answer(
             json: ProcessTable.json(query.select(view.rows)),
@@ -102,13 +104,34 @@ extension Agent {
         default: break
         }
         guard let alert = book.alert(id: id) ?? history.alert(id: id) else {
-            return .problem(404, "no alert '\(TextTable.cut(id, to: 40))'; 'nightjar alerts --all' lists them")
+            if rest.count == 1, let page = probed(id, look) { return page }
+            return .problem(
+                404,
+                "no alert and no service '\(TextTable.cut(id, to: 40))'; see 'nightjar alerts --all', 'nightjar top'")
         }
         if rest.count == 2, rest[1] == "silence", request.method == "POST" { return silence(alert, request) }
         guard rest.count == 1 else { return notFound(request) }
         return look.answer(
             json: AlertJSON.object(alert),
-            text: AlertTable.page(alert, width: look.width, colour: look.isColoured, now: clock.now))
+            text: AlertTable.page(alert, width: look.width, colour: look.isColoured, now: clock.now)
+                + stalls(behind: alert, look))
+    }
+
+    /// The stalls of the loop that an alert is about, where its service is still there.
+    private func stalls(behind alert: Alert, _ look: Look) -> String {
+        guard ["LoopStall", "PoolStarvation"].contains(alert.finding.detector),
+            let records = watches.probeSnapshot?.stalls(of: alert.finding.subject), !records.isEmpty
+        else { return "" }
+        return LoopTable.stalls(records, width: look.width, now: clock.now)
+    }
+
+    /// Loops and stalls of the probed services of a name, unit or process id; nil where there is none.
+    private func probed(_ name: String, _ look: Look) -> APIResponse? {
+        guard let found = watches.probeSnapshot?.services(named: name), !found.isEmpty else { return nil }
+        return look.answer(
+            json: .array(found.map(\.json)),
+            text: found.map { LoopTable.page($0, width: look.width, colour: look.isColoured, now: clock.now) }
+                .joined(separator: "\n"))
     }
 
     /// The newest alert that fired since a moment and says certain words; empty where there is none. For drills.
@@ -149,6 +172,20 @@ extension Agent {
     private func services() -> APIResponse {
         let json = watches.probeSnapshot?.json ?? .object([("services", .array([]))])
         return APIResponse(contentType: "application/json", body: Array((json.text + "\n").utf8))
+    }
+
+    /// All threads of a probed service, the running ones too. Its probe is asked first (`ask=1`, status 202), and answers
+    /// with one of the next rounds.
+    private func stacks(_ request: APIRequest, _ look: Look) -> APIResponse {
+        guard let pid = request.query["pid"].flatMap({ Int32($0) }) else {
+            return .problem(400, "stacks of which pid?")
+        }
+        if request.query["ask"] == "1" {
+            guard watches.askForStacks(of: pid) else { return .problem(404, "process \(pid) has no probe") }
+            return .text("", status: 202)
+        }
+        guard let stacks = watches.takeStacks(of: pid) else { return .text("", status: 202) }
+        return look.answer(json: StacksCommand.json(stacks), text: StacksCommand.text(stacks, width: look.width))
     }
 
     // MARK: Silences

@@ -2,6 +2,7 @@ import NightjarDetectors
 import NightjarModel
 import NightjarSinks
 import NightjarSources
+import NightjarSymbols
 
 // What is watched beside processes: file systems, logs, services with the probe, and the census that is asked for when
 // a heap grows. Each part is optional: what is switched off or cannot be opened is gone without, and said once.
@@ -109,6 +110,12 @@ final class Watches {
     var diskSnapshot: DiskSnapshot? { disks?.snapshot() }
     var logSnapshot: LogSnapshot? { logs?.snapshot() }
     var probeSnapshot: ProbeSnapshot? { probes?.snapshot() }
+
+    /// Asks a probe for the stacks of its process; false where it has none.
+    func askForStacks(of pid: Int32) -> Bool { probes?.requestStacks(pid) ?? false }
+
+    /// The stacks that were asked for, once they have come; they are given once.
+    func takeStacks(of pid: Int32) -> [ThreadStack]? { probes?.takeStacks(pid) }
 
     /// What `doctor` says of the census; `limitations` says it where it is missing.
     var censusCheck: DoctorReport.Check { census.check }

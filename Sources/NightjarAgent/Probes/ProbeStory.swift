@@ -38,7 +38,7 @@ struct ProbeStory {
 
     private func loopEvidence(_ report: StallReport) -> StallEvidence {
         let story = StackStory(report.samples.map { stack(of: $0.addresses) })
-        var lines = callers(of: story)
+        var lines = story.callers(Self.callers).map { "called by \($0)" }
         for thread in report.threads where thread.role == .holder { lines.append(holder(thread)) }
         if !story.isUnanimous { lines.append("\(story.agreeing) of \(story.samples) stacks agree") }
         return StallEvidence(
@@ -48,16 +48,11 @@ struct ProbeStory {
             lines: Array(lines.prefix(Self.mostLines)))
     }
 
-    private func callers(of story: StackStory) -> [String] {
-        guard let guilty = story.guilty, let index = story.stable.firstIndex(of: guilty) else { return [] }
-        return story.stable[(index + 1)...].filter(\.isService).prefix(Self.callers).map { "called by \($0)" }
-    }
-
     private func holder(_ thread: ThreadReport) -> String {
         let story = StackStory([stack(of: thread.addresses)])
         let call =
             thread.call >= 0 ? ", in \(SystemCall.name(thread.call))" : thread.doing == .running ? ", running" : ""
-        return "held by \(thread.name) (thread \(thread.tid)\(call)): \(story.sentence)"
+        return "held by \(ThreadName.spoken(thread.name)) (thread \(thread.tid)\(call)): \(story.sentence)"
     }
 
     private func poolEvidence(_ report: StallReport) -> StallEvidence {
@@ -70,7 +65,9 @@ struct ProbeStory {
         return StallEvidence(
             function: most?.key ?? "", cause: report.cause.word, phrase: report.target,
             duration: .nanoseconds(Int64(clamping: report.lastedNanoseconds)),
-            lines: threads.prefix(Self.mostLines).map { "\($0.0.name) (thread \($0.0.tid)): \($0.1)" })
+            lines: threads.prefix(Self.mostLines).map {
+                "\(ThreadName.spoken($0.0.name)) (thread \($0.0.tid)): \($0.1)"
+            })
     }
 
     /// A thread of a stacks report, with names.

@@ -1,11 +1,12 @@
 import NightjarModel
 
-// One picture of `nightjar top`: the host in one line, what fires, then processes.
+// One picture of `nightjar top`: the host in one line, what fires, services with a probe, then processes.
 
 struct TopView {
     var host: HostSample?
     var alerts: [Alert]
     var rows: [ProcessRow]
+    var services: [ProbeSnapshot.Service] = []
     var processes: Int
     var agentLine: String
     var now: Moment
@@ -14,6 +15,8 @@ struct TopView {
     func text(width: Int, rows limit: Int, colour: Bool, query: ProcessQuery) -> String {
         var lines = [hostLine, agentLine]
         lines += alertLines(width: width, colour: colour, limit: max(1, limit / 3))
+        let probed = LoopTable.lines(services, width: width, limit: max(1, limit / 6), now: now)
+        if !probed.isEmpty { lines += [""] + probed }
         lines.append("")
         var query = query
         query.limit = max(1, limit - lines.count - 1)

@@ -6,10 +6,11 @@
 //     guilty                                    ^ the innermost function of the service's own
 //     inside                                                     ^ where the service's code had gone
 //
-// The outer frames that all samples share are the stall; what differs inside is where it happened to be. The runtime,
-// system libraries and the event loop are never to blame while there is a function of the service's own. Where the
-// samples share nothing but the loop itself, many short jobs came one after the other: the most frequent is named, with
-// its share.
+// The outer frames that the samples share are the stall; what differs inside is where it happened to be. One sample in
+// four may stray, as the one that finds a job tidying up behind itself does; the sentence then says how many agree. The
+// runtime, system libraries and the event loop are never to blame while there is a function of the service's own. Where
+// the samples share nothing but the loop itself, many short jobs came one after the other: the most frequent is named,
+// with its share.
 
 /// What several stacks of one stall say together.
 public struct StackStory: Hashable, Sendable {
@@ -17,7 +18,7 @@ public struct StackStory: Hashable, Sendable {
     public var guilty: SymbolizedFrame?
     /// The innermost stable function below the guilty one, where it is another.
     public var inside: SymbolizedFrame?
-    /// Frames that all samples share, innermost first.
+    /// Frames that at least three of four samples share, innermost first.
     public var stable: [SymbolizedFrame]
     /// How many of the samples hold the guilty function, of how many.
     public var agreeing: Int
@@ -32,17 +33,18 @@ public struct StackStory: Hashable, Sendable {
         stable = []
         agreeing = 0
         guard let first = stacks.first else { return }
-        let shared = Self.sharedDepth(stacks)
-        stable = Array(first.suffix(shared))
+        let path = Self.sharedPath(stacks)
+        stable = path.map(\.frame)
         if let index = stable.firstIndex(where: \.isService) {
             guilty = stable[index]
-            agreeing = samples
+            agreeing = path[index].count
         } else {
             (guilty, agreeing) = Self.mostFrequent(stacks)
         }
         if guilty == nil {
-            guilty = stable.first { $0.function != nil } ?? stable.first ?? first.first
-            agreeing = samples
+            let index = stable.firstIndex { $0.function != nil } ?? 0
+            guilty = stable.isEmpty ? first.first : stable[index]
+            agreeing = stable.isEmpty ? samples : path[index].count
         }
         inside = Self.inside(guilty, stable)
     }
@@ -54,17 +56,31 @@ public struct StackStory: Hashable, Sendable {
         return isUnanimous ? place : "\(place) (\(agreeing) of \(samples) stacks)"
     }
 
-    /// How many outer frames all stacks have in common, by function.
-    private static func sharedDepth(_ stacks: [[SymbolizedFrame]]) -> Int {
-        guard let first = stacks.first else { return 0 }
-        var depth = 0
-        while depth < first.count {
-            let frame = first[first.count - 1 - depth]
-            let isShared = stacks.allSatisfy { depth < $0.count && $0[$0.count - 1 - depth].isSameFunction(as: frame) }
-            guard isShared else { break }
-            depth += 1
+    /// Who called the guilty function: the service's own functions around it, innermost first. One that stands there twice
+    /// in a row, as a closure and its thunk do, is named once.
+    public func callers(_ limit: Int) -> [SymbolizedFrame] {
+        guard let guilty, let index = stable.firstIndex(of: guilty) else { return [] }
+        var out = [guilty]
+        for frame in stable[(index + 1)...] where frame.isService && frame.name != out[out.count - 1].name {
+            out.append(frame)
         }
-        return depth
+        return Array(out.dropFirst().prefix(limit))
+    }
+
+    /// The outer frames that most stacks have in common, by function, innermost first, with how many have them.
+    private static func sharedPath(_ stacks: [[SymbolizedFrame]]) -> [(frame: SymbolizedFrame, count: Int)] {
+        var agreeing = stacks
+        var path: [(frame: SymbolizedFrame, count: Int)] = []
+        while true {
+            let next = agreeing.compactMap { $0.dropLast(path.count).last }
+            let counts = next.map { frame in next.count { $0.isSameFunction(as: frame) } }
+            guard let most = counts.max(), most * 4 >= stacks.count * 3, let index = counts.firstIndex(of: most) else {
+                return path.reversed()
+            }
+            let frame = next[index]
+            agreeing = agreeing.filter { $0.dropLast(path.count).last?.isSameFunction(as: frame) == true }
+            path.append((frame, most))
+        }
     }
 
     private static func mostFrequent(_ stacks: [[SymbolizedFrame]]) -> (SymbolizedFrame?, Int) {
@@ -102,7 +118,7 @@ extension SymbolizedFrame {
     private static let plumbing = [
         "thunk for ", "reabstraction thunk", "partial apply", "swift_", "_swift_", "swift::", "__libc", "_start",
         "start_thread", "clone",
-        "outlined ",
+        "outlined ", "reabstraction",
     ]
 
     /// A function of the service or of a library that it chose, not of the runtime or the system.
@@ -118,8 +134,10 @@ extension SymbolizedFrame {
     }
 
     /// Glue that the compiler or the runtime put in.
-    var isPlumbing: Bool {
-        guard let function else { return true }
+    ///
+    /// What has no name is not: it may be anything.
+    public var isPlumbing: Bool {
+        guard let function else { return false }
         return Self.plumbing.contains { function.hasPrefix($0) }
     }
 

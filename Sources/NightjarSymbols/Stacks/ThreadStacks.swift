@@ -66,7 +66,10 @@ public enum ThreadStacks {
         }
         let symbolizer = Symbolizer(pid: pid, procRoot: procRoot)
         let reader = StackReader(pid: pid, procRoot: procRoot, modules: modules, symbolizer: symbolizer)
-        let stacks = tids.map(reader.stack)
+        // A thread that ended meanwhile has nothing to say.
+        let stacks = tids.map(reader.stack).filter {
+            $0.state != .unreadable || access("\(procRoot)/\(pid)/task/\($0.tid)", F_OK) == 0
+        }
         guard stacks.contains(where: { $0.state != .unreadable }) else {
             return .failure(StacksError(code: .notPermitted, pid: pid))
         }
