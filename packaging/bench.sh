@@ -30,11 +30,17 @@ if [ "${#names[@]}" -eq 0 ]; then
     mapfile -t names < <(sed -n 's/^ *benchmark("\([A-Za-z]*\)".*/\1/p' "$package/Package.swift")
 fi
 
-# The agent and its inspector as they are shipped, for those who weigh them.
+# The agent and its inspector as they are shipped, and a service with the probe, for those who weigh them.
 static=$PWD/.build-release
 for name in "${names[@]}"; do
     case $name in
     Agent*) product=nightjard option=--agent ;;
+    Service*)
+        sample=Tests/Samples/Checkout
+        swift build -c release --package-path "$sample"
+        options+=(--service "$(swift build -c release --package-path "$sample" --show-bin-path)/checkout")
+        continue
+        ;;
     Heap*) product=nightjar-inspect option=--inspect ;;
     *) continue ;;
     esac

@@ -50,6 +50,7 @@ let package = Package(
         .target(name: "CSpdlog"),
         benchmark("LogWriting", ["CSpdlog", room("NightjarLogFile"), .product(name: "Logging", package: "swift-log")]),
         benchmark("LogStorm", [room("NightjarLogFile"), .product(name: "Logging", package: "swift-log")]),
+        benchmark("ServiceOverhead", []),
         benchmark(
             "ProbeBeat",
             [
