@@ -67,6 +67,9 @@ ok "journalctl -x explains it"
 ok "the healthy twin is quiet"
 
 id=$(python3 -c 'import json,sys; print(json.loads(sys.stdin.readline())["NIGHTJAR_ALERT"])' <"$W/entry")
+typed() { B nightjar show "$id" | has "Emitter.handlers"; }
+wait_for 150 "the census of the leaking unit" typed || { B nightjar show "$id" || true; fail_with_log "the census did not name the holder"; }
+ok "the census runs with the unit's rights: $(B nightjar show "$id" | grep -o 'held by .*Emitter.handlers' | head -n 1)"
 B systemctl kill -s KILL nightjard; wait_for 20 "restart after SIGKILL" restarted 1
 wait_for 20 "the alert after the restart" sh -c "'$BOX' exec '$S' nightjar show '$id' </dev/null | grep -F leaky >/dev/null"
 ok "killed, back by itself, the alert is still there"

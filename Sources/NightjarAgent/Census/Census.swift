@@ -9,7 +9,7 @@ import Synchronization
 
 /// What one study of a suspect may cost.
 public struct CensusBudget: Hashable, Sendable {
-    /// The child's own memory.
+    /// The child's own memory: it must fit into the unit's MemoryHigh= beside the agent.
     public var memory: Bytes
     /// CPU time of the child; the wall clock limit is this and the waiting between the censuses.
     public var time: Duration
@@ -20,7 +20,7 @@ public struct CensusBudget: Hashable, Sendable {
     public var censuses: Int
 
     public init(
-        memory: Bytes = .gibi(1), time: Duration = .seconds(60), bytesRead: Bytes = .gibi(256),
+        memory: Bytes = .mebi(256), time: Duration = .seconds(60), bytesRead: Bytes = .gibi(256),
         interval: Duration = .seconds(20), censuses: Int = 3
     ) {
         self.memory = memory

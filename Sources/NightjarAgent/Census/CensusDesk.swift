@@ -169,7 +169,8 @@ struct CensusDesk {
         finding.details += evidence.details
         finding.evidence += evidence.evidence
         switch evidence.verdict {
-        case .leak where known.confirmations >= Self.studiesNeeded:
+        // Memory that calls it a leak by itself is the second witness.
+        case .leak where known.confirmations >= Self.studiesNeeded || finding.verdict == "leak":
             finding.verdict = "leak"
             finding.severity = max(finding.severity, .warning)
             if let sentence = evidence.sentence { finding.details.insert(sentence, at: 0) }
