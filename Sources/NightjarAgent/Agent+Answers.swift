@@ -70,11 +70,23 @@ extension Agent {
         return checks
     }
 
-    /// Answers now, or, where it takes a sink's time limit, from another thread.
+    /// Answers now, or, where a sink's time limit or the disk must be waited for, by way of another thread.
     func answer(_ request: APIRequest, to promise: EventLoopPromise<APIResponse>) {
-        guard request.path == "/api/v1/doctor", request.query["send-test"] == "1", request.isLocal else {
-            return promise.succeed(answer(request))
+        switch recollection(for: request) {
+        case nil where request.path == "/api/v1/doctor" && request.query["send-test"] == "1" && request.isLocal:
+            proveSinks(promise)
+        case nil: promise.succeed(answer(request, remembering: []))
+        case let read?:
+            let isTaken = reader.submit { [history, mailbox] in
+                let found = read(history)
+                let isTaken = mailbox.post { agent in promise.succeed(agent.answer(request, remembering: found)) }
+                if !isTaken { promise.succeed(.problem(503, "too many requests wait; try again in a second")) }
+            }
+            if !isTaken { promise.succeed(.problem(503, "the history's disk is slow; try again in a minute")) }
         }
+    }
+
+    private func proveSinks(_ promise: EventLoopPromise<APIResponse>) {
         let known = checks()
         let sinks = sinks
         let now = clock.now

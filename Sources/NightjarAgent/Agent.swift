@@ -32,6 +32,7 @@ public final class Agent {
     let history: History
     let keeper = Worker(name: "nj-history", limit: 64)
     let prover = Worker(name: "nj-prove", limit: 2)
+    let reader = Worker(name: "nj-recall", limit: 16)
     var sinks: [any Sink]
     var server: HTTPServer?
     var selfWatch: SelfWatch
@@ -168,8 +169,11 @@ public final class Agent {
         keep(at: clock.now, isUrgent: true, isLast: true)
         watches.finish()
         for sink in sinks { sink.finish(within: .seconds(2)) }
-        if !keeper.finish(within: .seconds(5)) { log.error("history was not written in time") }
-        history.close()
+        if keeper.finish(within: .seconds(5)) {
+            history.close()
+        } else {
+            log.error("the disk of the history hangs: what was learnt since it began to is lost")
+        }
         log.notice("ends after \(selfWatch.rounds) rounds")
         log.finish()
     }

@@ -99,7 +99,7 @@ extension History {
             }
             return Array(found.values)
         }
-        if damaged > 0 { state.withLock { $0.counters.lost += Int64(damaged) } }
+        if damaged > 0 { locked { $0.counters.lost += Int64(damaged) } }
         return found ?? []
     }
 
@@ -182,7 +182,7 @@ extension History {
 
     /// One access under the lock. A damaged file is set aside, and the answer comes from what is left.
     private func read<T>(_ body: (Database?, Unsaved) throws(DatabaseError) -> T) -> T? {
-        state.withLock { state in
+        locked { state in
             do throws(DatabaseError) {
                 return try body(state.database, state.unsaved)
             } catch {

@@ -10,7 +10,8 @@
 // A file that is damaged, belongs to another program, or was written by a newer Nightjar is set aside with its name and
 // a time, a new one is begun, and that is said. An alert that cannot be decoded is counted and left out.
 //
-// Calls may wait for the disk, so they belong on a thread of their own and never into a sampling round.
+// Calls may wait for the disk, so they belong on a thread of their own and never into a sampling round. What it says
+// of itself (`condition`, `counters`, `takeNotices`) never waits, not even while a write hangs.
 
 import CSQLite
 import Glibc
@@ -68,7 +69,15 @@ public final class History: Sendable {
     let path: String
     let limits: Limits
     let isReadOnly: Bool
-    let state: Mutex<State>
+    private let state: Mutex<State>
+    private let said = Mutex(Said())
+
+    /// What can be asked while the disk hangs: a copy, as of the last call that came back.
+    private struct Said {
+        var condition = Condition.disk
+        var counters = Counters()
+        var notices: [String] = []
+    }
 
     private init(_ path: String, limits: Limits, readOnly database: Database?) {
         self.path = path
@@ -80,7 +89,7 @@ public final class History: Sendable {
     /// Opens or makes the store. Never fails: what cannot be opened is worked on in memory, and `takeNotices` says so.
     public static func open(_ path: String, limits: Limits = Limits()) -> History {
         let history = History(path, limits: limits, readOnly: nil)
-        history.state.withLock { history.connect(&$0) }
+        history.locked { history.connect(&$0) }
         return history
     }
 
@@ -91,14 +100,30 @@ public final class History: Sendable {
 
     /// What happened that a person should know, one line each; each is handed out once.
     public func takeNotices() -> [String] {
-        state.withLock { state in
-            defer { state.notices = [] }
-            return state.notices
+        said.withLock { said in
+            defer { said.notices = [] }
+            return said.notices
         }
     }
 
-    public var condition: Condition { state.withLock { $0.condition } }
-    public var counters: Counters { state.withLock { $0.counters } }
+    /// Where it writes, and what it did, as of the last call that came back.
+    public var condition: Condition { said.withLock { $0.condition } }
+    public var counters: Counters { said.withLock { $0.counters } }
+
+    /// One call at a time; what it changed is said afterwards.
+    func locked<T>(_ body: (inout State) -> T) -> T {
+        state.withLock { state in
+            defer {
+                said.withLock { said in
+                    said.condition = state.condition
+                    said.counters = state.counters
+                    said.notices += state.notices
+                }
+                state.notices = []
+            }
+            return body(&state)
+        }
+    }
 
     /// Size of the database file and its log; nil where there is none.
     public var size: Bytes? {
@@ -108,7 +133,7 @@ public final class History: Sendable {
 
     /// Writes what is left and lets go of the file. Later saves stay in memory.
     public func close() {
-        state.withLock { state in
+        locked { state in
             if !isReadOnly {
                 flush(&state, force: true)
                 try? state.database?.run("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -124,7 +149,7 @@ public final class History: Sendable {
 extension History {
     /// Adds to what is unsaved, then tries to write all of it.
     func write(_ change: (inout Unsaved) -> Void) {
-        state.withLock { state in
+        locked { state in
             change(&state.unsaved)
             state.counters.lost += Int64(state.unsaved.boundAlerts(to: limits.unsavedAlerts))
             flush(&state)

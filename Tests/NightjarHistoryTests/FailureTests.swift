@@ -1,8 +1,10 @@
 import Foundation
-import NightjarHistory
 import NightjarModel
 import NightjarTestKit
+import Synchronization
 import Testing
+
+@testable import NightjarHistory
 
 @Suite("History in trouble") struct FailureTests {
     let shelf: Shelf
@@ -22,6 +24,20 @@ import Testing
         #expect(try String(contentsOf: shelf.folder.appending(path: aside), encoding: .utf8) == content)
         #expect(shelf.open().loadStates().map(\.key) == ["a"])
         #expect(history.counters.setAside == 1)
+    }
+
+    @Test func `while a call hangs on the disk, what it says of itself is there at once`() {
+        let history = shelf.open()
+        let answered = Mutex(false)
+        let asker = Thread {
+            let isOnDisk = history.condition == .disk && history.counters.commits == 0
+            let answer = isOnDisk && history.takeNotices().isEmpty
+            answered.withLock { $0 = answer }
+        }
+        history.locked { _ in
+            asker.start()
+            #expect(eventually { answered.withLock { $0 } })
+        }
     }
 
     @Test func `an empty file is simply begun`() throws {

@@ -26,8 +26,22 @@ private struct Look {
 }
 
 extension Agent {
-    /// One request, one answer.
-    func answer(_ request: APIRequest) -> APIResponse {
+    /// What of the past a request is about, and where on disk that is; nil where the living agent knows all of it.
+    func recollection(for request: APIRequest) -> (@Sendable (History) -> [Alert])? {
+        let parts = request.path.split(separator: "/").map(String.init)
+        guard parts.count >= 3, parts[0] == "api", parts[1] == "v1", parts[2] == "alerts" else { return nil }
+        guard parts.count > 3 else {
+            guard request.query["all"] == "1" else { return nil }
+            let since = clock.now - .days(30)
+            return { $0.alerts(since: since).filter { $0.state == .resolved } }
+        }
+        let id = parts[3]
+        guard !["firing", "match"].contains(id), book.alert(id: id) == nil else { return nil }
+        return { [$0.alert(id: id)].compactMap(\.self) }
+    }
+
+    /// One request, one answer; `past` is what its recollection found.
+    func answer(_ request: APIRequest, remembering past: [Alert]) -> APIResponse {
         if request.method != "GET", request.method != "HEAD", !request.isLocal {
             return .problem(403, "changes are only taken over the Unix socket \(paths.apiSocket)")
         }
@@ -44,7 +58,7 @@ extension Agent {
         case ("status", 3): return look.answer(json: statusJSON, text: statusLine + "\n")
         case ("processes", 3): return processes(request, look)
         case ("top", 3): return top(request, look)
-        case ("alerts", 3...5): return alerts(request, Array(parts.dropFirst(3)), look)
+        case ("alerts", 3...5): return alerts(request, Array(parts.dropFirst(3)), past, look)
         case ("silences", 3...4): return silences(request, parts.count > 3 ? parts[3] : nil, look)
         case ("disks", 3): return disks(look)
         case ("logs", 3): return logs(look)
@@ -84,16 +98,15 @@ extension Agent {
 
     // MARK: Alerts
 
-    private func alerts(_ request: APIRequest, _ rest: [String], _ look: Look) -> APIResponse {
+    private func alerts(_ request: APIRequest, _ rest: [String], _ past: [Alert], _ look: Look) -> APIResponse {
         guard let id = rest.first else {
             let isAll = request.query["all"] == "1"
-            let closed = isAll ? history.alerts(since: clock.now - .days(30)).filter { $0.state == .resolved } : []
             let open = book.open
-            let shown = isAll ? open + closed : open.filter { $0.mutedBy == nil && $0.state == .firing }
+            let shown = isAll ? open + past : open.filter { $0.mutedBy == nil && $0.state == .firing }
             return look.answer(
                 json: .array(shown.map(AlertJSON.object)),
                 text: AlertTable.text(
-                    open: open, closed: closed, isAll: isAll, width: look.width, colour: look.isColoured, now: clock.now
+                    open: open, closed: past, isAll: isAll, width: look.width, colour: look.isColoured, now: clock.now
                 ))
         }
         switch id {
@@ -103,7 +116,7 @@ extension Agent {
             return match(request, look)
         default: break
         }
-        guard let alert = book.alert(id: id) ?? history.alert(id: id) else {
+        guard let alert = book.alert(id: id) ?? past.first else {
             if rest.count == 1, let page = probed(id, look) { return page }
             return .problem(
                 404,
@@ -177,6 +190,9 @@ extension Agent {
     /// All threads of a probed service, the running ones too. Its probe is asked first (`ask=1`, status 202), and answers
     /// with one of the next rounds.
     private func stacks(_ request: APIRequest, _ look: Look) -> APIResponse {
+        guard request.isLocal else {
+            return .problem(403, "stacks are only told over the Unix socket \(paths.apiSocket)")
+        }
         guard let pid = request.query["pid"].flatMap({ Int32($0) }) else {
             return .problem(400, "stacks of which pid?")
         }
