@@ -24,14 +24,18 @@ import Testing
         try expectGolden(TerminalBlock(width: 44).text(narrow, at: night), "block-narrow.txt")
     }
 
-    @Test(arguments: [30, 44, 60, 80, 200])
-    func `no line is wider than the terminal, whatever the names are`(width: Int) {
+    @Test func `asked for whole, no evidence is cut`() throws {
+        try expectGolden(TerminalBlock(width: 44, isWhole: true).text(alert(), at: night), "block-whole.txt")
+    }
+
+    @Test(arguments: [30, 44, 60, 80, 200], [false, true])
+    func `no line is wider than the terminal, whatever the names are`(width: Int, isWhole: Bool) {
         var random = SplitMix(seed: UInt64(width))
         for _ in 0..<300 {
             var hostile = alert(name: random.hostileText(), unit: random.hostileText(), sentence: random.hostileText())
             hostile.finding.details = [random.hostileText(), random.hostileText()]
             hostile.finding.nextStep = random.hostileText()
-            let text = TerminalBlock(width: width).text(hostile, at: night)
+            let text = TerminalBlock(width: width, isWhole: isWhole).text(hostile, at: night)
             let lines = text.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
             for line in lines { #expect(TerminalBlock.columns(String(line)) <= width) }
             #expect(lines.count >= 3)

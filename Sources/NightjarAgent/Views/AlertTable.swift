@@ -43,7 +43,7 @@ enum AlertTable {
 
     /// What `nightjar show` adds to the block: state, times, setting, how to silence.
     static func page(_ alert: Alert, width: Int, colour: Bool, now: Moment) -> String {
-        var text = TerminalBlock(width: width, colour: colour).text(alert, at: now)
+        var text = TerminalBlock(width: width, colour: colour, isWhole: true).text(alert, at: now)
         var lines: [(String, String)] = [
             ("id", alert.id), ("state", alert.state.rawValue), ("began", "\((now - alert.startedAt).spoken) ago"),
             ("confirmed", "\((now - alert.seenAt).spoken) ago"),

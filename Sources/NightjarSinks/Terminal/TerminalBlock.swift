@@ -7,7 +7,8 @@
 //       ╰─ Dictionary<String, Any>   +4 MiB
 //       nightjar explain HeapGrowth
 //
-// Nothing in it is wider than the terminal: sentences break between words, rows of figures are cut with `…`.
+// Nothing in it is wider than the terminal: sentences break between words, rows of figures are cut with `…`; where one
+// alert is asked for, they break too, so that the whole evidence is there.
 
 import Glibc
 public import NightjarModel
@@ -16,11 +17,14 @@ public import NightjarModel
 public struct TerminalBlock: Hashable, Sendable {
     public var width: Int
     public var colour: Bool
+    /// Whether a row of evidence that is too long goes on in the next line instead of being cut.
+    public var isWhole: Bool
 
     /// Below 30 columns nothing sensible fits; such a width is taken as 30.
-    public init(width: Int = 80, colour: Bool = false) {
+    public init(width: Int = 80, colour: Bool = false, isWhole: Bool = false) {
         self.width = max(width, 30)
         self.colour = colour
+        self.isWhole = isWhole
     }
 
     /// The whole block, each line with its line break.
@@ -29,8 +33,7 @@ public struct TerminalBlock: Hashable, Sendable {
         var lines = head(alert, at: now)
         lines += wrapped(Clean.line(finding.sentence, limit: 2048), indent: 2)
         for (index, detail) in finding.details.enumerated() {
-            let branch = index == finding.details.count - 1 ? "╰─ " : "├─ "
-            lines.append("  " + dim(branch) + cut(Clean.line(detail), to: width - 5))
+            lines += branch(Clean.line(detail), isLast: index == finding.details.count - 1)
         }
         for note in notes(alert) { lines += wrapped(note, indent: 2).map(dim) }
         lines += wrapped(Clean.line(finding.nextStep), indent: 2)
@@ -63,6 +66,16 @@ public struct TerminalBlock: Hashable, Sendable {
         case .resolved:
             let end = alert.resolvedAt ?? alert.seenAt
             return "resolved after \(max(.zero, end - (alert.firedAt ?? alert.startedAt)).spoken)"
+        }
+    }
+
+    /// One row of evidence.
+    private func branch(_ detail: String, isLast: Bool) -> [String] {
+        let fork = "  " + dim(isLast ? "╰─ " : "├─ ")
+        guard isWhole, Self.columns(detail) > width - 5 else { return [fork + cut(detail, to: width - 5)] }
+        let trunk = "  " + dim(isLast ? "   " : "│  ")
+        return wrapped(detail, indent: 5).enumerated().map { index, line in
+            (index == 0 ? fork : trunk) + line.dropFirst(5)
         }
     }
 
