@@ -452,3 +452,5 @@ int nj_processors(void) {
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     return online > 0 ? (int)online : 1;
 }
+
+int nj_processor(void) { return sched_getcpu(); }

@@ -3,7 +3,8 @@
 // The watchdog asks to be woken after so many ms. Where it wakes much later, the process was not there: stopped, held by a
 // debugger, or its machine was paused or suspended. That span belongs to nobody's stall and is taken out of all of them.
 // Where the scheduler says that the watchdog itself stood in the queue for a processor, the machine was merely busy; then
-// nothing is taken out here, because every loop's own waiting time is known and taken out exactly.
+// nothing is taken out here, because every loop's own waiting time is known and taken out exactly. Where the quota of the
+// control group held the whole process back, the span is taken out and counted as starvation.
 
 import CNightjarProbe
 import Glibc
@@ -19,6 +20,10 @@ final class Clockwork {
     private(set) var now: UInt64
     /// Everything that the process was paused since the probe began.
     private(set) var paused: UInt64 = 0
+    /// How long the control group has been held back by its quota, all processors together.
+    private(set) var throttled: UInt64 = 0
+    /// What of `paused` was spent held back by the quota.
+    private(set) var throttledAway: UInt64 = 0
     /// The watchdog itself waited for a processor for most of the last poll's lateness.
     private(set) var isMachineBusy = false
     /// No other thread of the process has run since the last poll.
@@ -31,9 +36,10 @@ final class Clockwork {
     private(set) var othersRanSince: UInt64 = 0
     /// The previous poll.
     private(set) var before: UInt64
-    /// The difference between the scheduler's clock and ours, where the kernel shows the former.
-    private(set) var schedulerOffset: Int64?
+    /// The scheduler's clocks against ours.
+    private var schedulerClocks = SchedulerClocks()
 
+    private let throttling = Throttling()
     private let ownFiles = ThreadFiles(tid: currentThread())
     private var ownWaited: UInt64 = 0
     private var sleptAt: UInt64
@@ -44,6 +50,7 @@ final class Clockwork {
         sleptAt = now
         ownWaited = ownFiles.times()?.waited ?? 0
         othersRan = Self.othersTime()
+        throttled = throttling.total() ?? 0
     }
 
     /// The watchdog lies down now: what a round itself takes is no lateness.
@@ -60,22 +67,34 @@ final class Clockwork {
         let waited = ownFiles.times()?.waited ?? 0
         let stood = waited &- min(waited, ownWaited)
         isMachineBusy = late > 2_000_000 && stood >= late / 2
-        if late >= max(2 &* asked, Self.leastPause), !isMachineBusy { paused &+= late }
+        let heldBack = throttledSince()
+        if late >= max(2 &* asked, Self.leastPause), !isMachineBusy {
+            paused &+= late
+            if heldBack >= late / 2 { throttledAway &+= late }
+        }
         let ran = Self.othersTime()
         othersRanSince = ran &- min(ran, othersRan)
         othersRan = ran
         isStill = othersRanSince < Self.stillness
         isCalm = othersRanSince < Self.calmness
-        schedulerOffset = nil
+        if !isStill { schedulerClocks.compareOwn(now) }
     }
 
-    /// A moment of the scheduler's clock, on ours; the two are compared anew, because theirs is one a processor.
-    func moment(ofScheduler time: UInt64) -> UInt64? {
-        if schedulerOffset == nil, let own = ThreadFiles.ownLastRan() {
-            schedulerOffset = Int64(bitPattern: now &- own)
-        }
-        guard let schedulerOffset else { return nil }
-        return time &+ UInt64(bitPattern: schedulerOffset)
+    private func throttledSince() -> UInt64 {
+        guard let total = throttling.total() else { return 0 }
+        defer { throttled = total }
+        return total &- min(total, throttled)
+    }
+
+    /// When a blocked thread left its processor, on our clock; nil where the kernel does not show it or that processor's
+    /// clock is not known.
+    func leftProcessor(_ files: borrowing ThreadFiles) -> UInt64? {
+        schedulerClocks.leftProcessor(files)
+    }
+
+    /// The thread beat at `beat` and has gone to sleep since.
+    func sleeps(_ files: borrowing ThreadFiles, afterBeat beat: UInt64) {
+        schedulerClocks.compare(files, withBeat: beat, now)
     }
 
     private static func othersTime() -> UInt64 {

@@ -32,10 +32,16 @@ final class Loop {
     var hasAnswered = false
     /// The last moment at which it was surely free.
     var freeAt: UInt64
-    /// Run times of its thread then.
+    /// Run times of its thread then, where all its jobs run on one thread.
     var freeTimes: RunTimes?
     var files: ThreadFiles?
     var stall: Stall?
+    /// It was seen idle at the last look, and no ping has been left since.
+    var wasSeenIdle = false
+    /// What its thread was doing when it was asked.
+    var askedIn: ThreadState?
+    /// Where a run loop waits for events: the stack pointer of its `ppoll`; 0 = not learned yet.
+    private(set) var restingStack: UInt64 = 0
     /// Polls that passed while a ping was outstanding: jobs that would have waited too.
     var waitingPolls: UInt64 = 0
     var hasEnded = false
@@ -70,10 +76,25 @@ final class Loop {
         return (slot.pointee.stack_low, slot.pointee.stack_high)
     }
 
+    /// A run loop waits in `ppoll`, and so may the service's own code; but every job lies deeper in the stack than the loop
+    /// that called it.
+    func isRunLoopAtRest(_ blocked: ThreadState.Blocked) -> Bool {
+        kind == .mainQueue && blocked.call == SystemCall.poll && blocked.stackPointer == restingStack
+    }
+
+    /// A ping that was answered at once out of a `ppoll`: the shallowest such place is where the run loop rests.
+    func learnRest(_ lag: UInt64) {
+        guard kind == .mainQueue, lag < 5_000_000, case .blocked(let blocked)? = askedIn,
+            blocked.call == SystemCall.poll
+        else { return }
+        restingStack = max(restingStack, blocked.stackPointer)
+    }
+
     /// Opens the files of the thread that runs the loop; true where it is another one than before.
     @discardableResult func follow(_ tid: Int32) -> Bool {
         if files?.tid == tid { return false }
         files = tid > 0 ? ThreadFiles(tid: tid) : nil
+        freeTimes = nil
         return true
     }
 }
@@ -92,7 +113,11 @@ struct Stall {
     var evidenceAt: UInt64
     var evidence: RunTimes?
     var faults: UInt64?
-    var throttledBefore: UInt64?
+    var throttledBefore: UInt64 = 0
+    var throttledAwayBefore: UInt64 = 0
+    /// Of the time since the evidence began: away from the processor without waiting for one, at the last look that saw the
+    /// thread blocked.
+    private(set) var blockedAway: UInt64 = 0
 
     var samples: [StallSample] = []
     var states: [ThreadState] = []
@@ -101,8 +126,9 @@ struct Stall {
     /// Names of the descriptors that its calls waited for, taken while they were open.
     private(set) var descriptors: [UInt64: String] = [:]
     var isKnownWork = false
+    /// A debugger had its thread in its hands.
+    var isTraced = false
     var nextCapture: UInt64
-    var wasSeenBlocked = false
     var wasSeenRunning = false
     /// 0 until it is long enough to be one.
     var number: UInt64 = 0
@@ -118,11 +144,15 @@ struct Stall {
         }
         samples.append(sample)
         states.append(state)
-        switch state {
-        case .running: wasSeenRunning = true
-        case .blocked: wasSeenBlocked = true
-        case .gone, .unreadable: break
-        }
+        if state == .running { wasSeenRunning = true }
+    }
+
+    /// A thread that is blocked waits for no processor, so that whatever it neither ran nor waited up to here was blocked.
+    mutating func sawBlocked(_ now: UInt64, times: RunTimes?) {
+        guard let evidence, let times else { return }
+        let spent = times - evidence
+        let span = now &- min(now, evidenceAt)
+        blockedAway = max(blockedAway, span &- min(span, spent.ran &+ spent.waited))
     }
 
     mutating func nameDescriptor(of blocked: ThreadState.Blocked) {
@@ -140,17 +170,40 @@ struct Stall {
         return wall > away ? wall - away : 0
     }
 
-    /// The share of its age that is the service's own: not spent waiting for a processor.
+    /// Whose time it was.
+    struct Share: Equatable {
+        /// The service's own: running or blocked.
+        var own: UInt64
+        /// Ready, without a processor.
+        var waited: UInt64
+    }
+
+    /// The shares of a stall that goes on.
     ///
-    /// A thread that waits right now has not been charged for it yet, so for one that was only ever seen ready the time
-    /// that it did not run counts as waiting; a tick of 4 ms may be missing from what it ran.
-    func ownTime(age: UInt64, times: RunTimes?) -> UInt64 {
-        guard let evidence, let times else { return age }
+    /// A thread that waits for a processor right now has not been charged for it yet. So only what it ran and what it was
+    /// seen blocked counts as its own; a tick of 4 ms may be missing from the former.
+    func share(age: UInt64, times: RunTimes?) -> Share {
+        guard let evidence, let times else { return Share(own: proven(age), waited: 0) }
+        let seen = earlier &+ (times - evidence).ran &+ blockedAway &+ 4_000_000
+        let own = min(age, seen)
+        return Share(own: proven(own), waited: age &- own)
+    }
+
+    /// The shares of one that is over: all of its waiting is charged, but not what a quota held it back (Linux 6.18).
+    func finalShare(age: UInt64, times: RunTimes?, throttled: UInt64) -> Share {
+        guard let evidence, let times else { return Share(own: proven(age), waited: 0) }
         let spent = times - evidence
-        if wasSeenRunning, !wasSeenBlocked {
-            let earlier = evidenceAt &- min(evidenceAt, startedAt)
-            return min(age, earlier &+ spent.ran &+ 4_000_000)
-        }
-        return age &- min(age, spent.waited)
+        var own = age &- min(age, spent.waited)
+        if throttled > 10_000_000 { own = min(own, earlier &+ spent.ran &+ blockedAway &+ 10_000_000) }
+        return Share(own: proven(own), waited: age &- own)
+    }
+
+    private var earlier: UInt64 { evidenceAt &- min(evidenceAt, startedAt) }
+
+    /// What of a span is beyond doubt. Where the watchdog itself came late, the beginning may lie anywhere in a long window,
+    /// and the service gets the benefit; the window of ordinary looks is within the error that a stall may have.
+    func proven(_ span: UInt64) -> UInt64 {
+        let doubt = uncertainty &- min(uncertainty, 25_000_000)
+        return span &- min(span, doubt)
     }
 }

@@ -104,6 +104,28 @@ struct ThreadFiles: ~Copyable {
         }
     }
 
+    /// A debugger or another tracer holds it.
+    func isTraced() -> Bool {
+        wholeReading("/proc/self/task/\(tid)/status") { text in
+            let mark = Array("\nTracerPid:".utf8)
+            for start in text.indices where text[start...].starts(with: mark) {
+                var words = Words(UnsafeRawBufferPointer(rebasing: text[(start + mark.count)...]))
+                return words.decimal().map { $0 != 0 }
+            }
+            return nil
+        } ?? false
+    }
+
+    /// The processor that it runs on or last ran on.
+    func processor() -> Int32? {
+        wholeReading("/proc/self/task/\(tid)/stat") { text in
+            guard let end = text.lastIndex(of: UInt8(ascii: ")")) else { return nil }
+            var words = Words(UnsafeRawBufferPointer(rebasing: text[(end + 1)...]))
+            for _ in 0..<36 { words.skip() }
+            return words.decimal().map { Int32(clamping: $0) }
+        }
+    }
+
     /// When it last left (or entered) a processor, in nanoseconds of the scheduler's clock.
     func lastRan() -> UInt64? { schedulerTime("/proc/self/task/\(tid)/sched") }
 

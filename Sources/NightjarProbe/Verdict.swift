@@ -4,7 +4,7 @@
 //     it sat in a futex whose holder is known          a lock, or a deadlock where the holders go round
 //     it sat in a futex that has no holder             a queue, a semaphore, a condition
 //     it sat in another system call                    that call, and what its descriptor is
-//     it sat outside any call and pages were read in   paging
+//     it sat outside any call, or pages were read in while it was away from the processor   paging
 
 import Glibc
 import NightjarSymbols
@@ -52,12 +52,18 @@ struct Verdict {
         return spent.ran >= (age &- min(age, spent.waited)) / 2
     }
 
-    /// Faults that had to go to a disk make paging out of a thread that neither ran nor called anything.
-    mutating func consider(majorFaults: UInt64, _ stall: Stall) {
+    /// Faults that had to go to a disk make paging out of a thread that called nothing and yet was away from the processor
+    /// for much of its time. One such fault is over before it can be looked at, so what was seen of it decides nothing.
+    mutating func consider(majorFaults: UInt64, _ stall: Stall, age: UInt64, times: RunTimes?) {
         self.majorFaults = UInt32(clamping: majorFaults)
-        guard majorFaults > 0, cause == .unknown || cause == .computing else { return }
-        let outside = stall.states.count { if case .blocked(let blocked) = $0 { blocked.call < 0 } else { false } }
-        if outside * 2 >= stall.states.count, outside > 0 {
+        guard majorFaults > 0, cause == .unknown || cause == .computing, let before = stall.evidence, let times else {
+            return
+        }
+        let spent = times - before
+        let own = age &- min(age, spent.waited)
+        let away = own &- min(own, spent.ran)
+        // A fault takes 15 ms at most, on a disk that turns.
+        if away >= own / 4, away <= majorFaults &* 15_000_000 {
             cause = .paging
             call = -1
         }
@@ -95,20 +101,5 @@ enum AllThreads {
             if let tid = Int32(name) { tids.append(tid) }
         }
         return tids
-    }
-}
-
-enum Debugger {
-    /// Somebody traces this process.
-    static var isAttached: Bool {
-        let file = open("/proc/self/status", O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return false }
-        defer { close(file) }
-        var buffer = [UInt8](repeating: 0, count: 1024)
-        let got = read(file, &buffer, buffer.count)
-        guard got > 0 else { return false }
-        let text = String(decoding: buffer[..<got], as: UTF8.self)
-        guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("TracerPid:") }) else { return false }
-        return line.split(separator: "\t").last.flatMap { Int($0) } ?? 0 != 0
     }
 }

@@ -8,7 +8,7 @@ extension Watchdog {
         let times = loop.files?.times()
         var verdict = Verdict(stall, age: age, times: times)
         if let before = stall.faults, let now = loop.files?.majorFaults() {
-            verdict.consider(majorFaults: now &- min(now, before), stall)
+            verdict.consider(majorFaults: now &- min(now, before), stall, age: age, times: times)
         }
         let spent = stall.evidence.flatMap { before in times.map { $0 - before } } ?? RunTimes()
         return StallReport(

@@ -41,9 +41,6 @@ final class Watchdog: @unchecked Sendable {
     var loops: [Loop] = []
     var pool: PoolWatch?
     var capture = StackCapture()
-    let throttling = Throttling()
-    var throttled: UInt64?
-    var throttledAt: UInt64 = 0
     var stallCount: UInt64 = 0
     var teller: Teller
 
@@ -101,10 +98,6 @@ final class Watchdog: @unchecked Sendable {
     private func round() {
         page.store64(PageLayout.watchdogOffset, clock.now)
         page.store64(PageLayout.pausedOffset, clock.paused)
-        if clock.now &- throttledAt > 1_000_000_000, !loops.contains(where: \.isWaitedFor) {
-            throttled = throttling.total()
-            throttledAt = clock.now
-        }
         for loop in loops { look(at: loop) }
         if loops.contains(where: \.hasEnded) { dismissEnded() }
         if let report = pool?.look(clock, &capture) { tell(report) }
@@ -122,7 +115,7 @@ final class Watchdog: @unchecked Sendable {
         if loop.isAsked, nj_load64(&loop.slot.pointee.answered) == loop.sequence { answered(loop) }
         if loop.isAsked { return waiting(loop) }
         if isIdle(loop) { return rest(loop) }
-        if loop.hasEnded { return }
+        if loop.hasEnded || isKeptFromAsking(loop) { return }
         ask(loop)
     }
 
@@ -139,51 +132,61 @@ final class Watchdog: @unchecked Sendable {
     /// Whether the loop is waiting for work, as far as it can be seen without waking it.
     private func isIdle(_ loop: Loop) -> Bool {
         guard loop.hasAnswered else { return false }
-        if clock.isStill { return true }
+        // Nothing of the process has run since the loop was seen idle.
+        if clock.isStill, loop.wasSeenIdle { return true }
+        loop.wasSeenIdle = isSeenIdle(loop)
+        return loop.wasSeenIdle
+    }
+
+    private func isSeenIdle(_ loop: Loop) -> Bool {
         switch loop.gate {
-        case .eventLoop: return waitsForEvents(loop, orPolls: false)
+        case .eventLoop: return waitsForEvents(loop)
         case .queue(let owner):
             if owner.tid == 0 { return true }
             // The main thread owns the main queue for good where a run loop serves it.
             guard loop.kind == .mainQueue, owner.tid == getpid() else { return false }
-            return waitsForEvents(loop, orPolls: true) || isFresh(loop)
-        case .none: return isFresh(loop)
+            return waitsForEvents(loop)
+        case .none: return false
         }
     }
 
-    /// It answered a moment ago, and nothing but our own ping has run since.
-    private func isFresh(_ loop: Loop) -> Bool {
-        clock.isCalm && clock.now &- loop.slot.pointee.beat < 2 &* Self.restingPoll
+    /// Where only a ping tells, a process that hardly runs is not kept awake by pings. A job that blocks right after its
+    /// loop answered would leave the process just as still, so it is asked again before that job could be called a stall.
+    private func isKeptFromAsking(_ loop: Loop) -> Bool {
+        guard case .none = loop.gate, loop.hasAnswered, clock.isCalm else { return false }
+        let pause = clock.isStill ? 2 &* threshold : threshold / 5 &* 4
+        return clock.now &- loop.slot.pointee.beat < pause
     }
 
-    private func waitsForEvents(_ loop: Loop, orPolls: Bool) -> Bool {
+    private func waitsForEvents(_ loop: Loop) -> Bool {
         loop.follow(loop.thread)
         guard let state = loop.files?.state() else { return false }
         guard case .blocked(let blocked) = state else {
             if state == .gone { loop.hasEnded = loop.kind == .eventLoop }
             return false
         }
-        // A run loop idles in ppoll; so may the service's own code, which a ping now and then tells apart.
-        let isIdle =
-            SystemCall.eventWaits.contains(blocked.call)
-            || orPolls && blocked.call == SystemCall.poll && clock.now &- loop.slot.pointee.beat < threshold
-        if isIdle { loop.freeTimes = loop.files?.times() }
-        return isIdle
+        guard SystemCall.eventWaits.contains(blocked.call) || loop.isRunLoopAtRest(blocked) else { return false }
+        loop.freeTimes = loop.files?.times()
+        return true
     }
 
     private func ask(_ loop: Loop) {
         loop.follow(loop.thread)
-        let (start, uncertainty) = beginning(of: loop)
+        let state = loop.files?.state()
+        let (start, uncertainty) = beginning(of: loop, state)
         let times = loop.files?.times()
         var stall = Stall(
             startedAt: start, uncertainty: uncertainty, pausedBefore: clock.paused, tid: loop.files?.tid ?? 0,
             evidenceAt: clock.now, evidence: times, nextCapture: threshold / 2)
-        if case .eventLoop = loop.gate, let free = loop.freeTimes {
+        if let free = loop.freeTimes {
             stall.evidence = free
             stall.evidenceAt = start
         }
-        stall.throttledBefore = throttled
+        stall.throttledBefore = clock.throttled
+        stall.throttledAwayBefore = clock.throttledAway
         loop.stall = stall
+        loop.askedIn = state
+        loop.wasSeenIdle = false
         loop.waitingPolls = 0
         loop.sequence &+= 1
         loop.slot.pointee.asked = loop.sequence
@@ -194,32 +197,31 @@ final class Watchdog: @unchecked Sendable {
     }
 
     /// When the loop's present job began: between the last moment it was free and now.
-    private func beginning(of loop: Loop) -> (start: UInt64, uncertainty: UInt64) {
+    private func beginning(of loop: Loop, _ state: ThreadState?) -> (start: UInt64, uncertainty: UInt64) {
         let now = clock.now
         let earliest = max(loop.freeAt, now &- min(now, 5 &* Self.restingPoll))
-        guard loop.hasAnswered, now > earliest else { return (now, 0) }
+        guard loop.hasAnswered, now > earliest, let state else { return (now, 0) }
+        // A run loop that may be at rest has begun nothing yet.
+        if loop.kind == .mainQueue, loop.restingStack == 0, state.call == SystemCall.poll { return (now, 0) }
         let window = now &- earliest
-        if let files = loop.files?.state(), let estimate = estimatedBeginning(of: loop, files), estimate > earliest,
-            estimate <= now
-        {
-            return (estimate, min(window, 2_000_000))
-        }
-        return (earliest &+ window / 2, window / 2)
+        guard let estimate = estimatedBeginning(of: loop, state), estimate.start > earliest, estimate.start <= now
+        else { return (earliest &+ window / 2, window / 2) }
+        return (estimate.start, estimate.isExact ? min(window, 2_000_000) : window)
     }
 
-    private func estimatedBeginning(of loop: Loop, _ state: ThreadState) -> UInt64? {
+    private func estimatedBeginning(of loop: Loop, _ state: ThreadState) -> (start: UInt64, isExact: Bool)? {
         switch state {
         case .running:
             // It has run or stood in the queue ever since; so had the process, where nothing else did.
-            if let free = loop.freeTimes, let times = loop.files?.times(), case .eventLoop = loop.gate {
+            if let free = loop.freeTimes, let times = loop.files?.times() {
                 let spent = times - free
-                return clock.now &- min(clock.now, spent.ran &+ spent.waited)
+                return (clock.now &- min(clock.now, spent.ran &+ spent.waited), true)
             }
-            return clock.now &- min(clock.now, clock.othersRanSince)
+            return (clock.now &- min(clock.now, clock.othersRanSince), false)
         case .blocked:
             // It left the processor when it began to wait, a moment after it began.
-            guard let time = loop.files?.lastRan() else { return nil }
-            return clock.moment(ofScheduler: time)
+            guard loop.files != nil else { return nil }
+            return clock.leftProcessor(loop.files!).map { ($0, true) }
         case .gone, .unreadable: return nil
         }
     }
@@ -237,14 +239,14 @@ final class Watchdog: @unchecked Sendable {
             loop.hasEnded = true
             return
         case .running?: stall.wasSeenRunning = true
-        case .blocked?: stall.wasSeenBlocked = true
+        case .blocked?: stall.sawBlocked(clock.now, times: loop.files?.times())
         default: break
         }
         let age = stall.age(clock.now, paused: clock.paused)
         if age >= stall.nextCapture { take(loop, &stall, age) }
         if knownWork.holds(stall.tid, at: clock.now) { stall.isKnownWork = true }
-        guard !stall.isKnownWork else { return }
-        if !stall.isOpen, stall.ownTime(age: age, times: loop.files?.times()) >= threshold, !isOurselvesHeldBack {
+        guard !stall.isKnownWork, !stall.isTraced else { return }
+        if !stall.isOpen, isServices(stall.share(age: age, times: loop.files?.times())) {
             open(loop, &stall, age)
         } else if stall.isOpen, age >= stall.nextReport {
             stall.nextReport = age &* 2
@@ -252,8 +254,11 @@ final class Watchdog: @unchecked Sendable {
         }
     }
 
-    /// A debugger or a tracer may hold single threads while we go on.
-    private var isOurselvesHeldBack: Bool { Debugger.isAttached }
+    /// Whether a stall is the service's: its own time counts, and the time without a processor does not. Where the latter is
+    /// twice as long, what the loop did may just be the jobs that piled up meanwhile, unless that was long in itself.
+    private func isServices(_ share: Stall.Share) -> Bool {
+        share.own >= threshold && (share.own >= 3 &* threshold || share.waited < 2 &* share.own)
+    }
 
     /// A queue may be run by another thread than the one that beat.
     private func followThread(_ loop: Loop, _ stall: inout Stall) {
@@ -266,6 +271,9 @@ final class Watchdog: @unchecked Sendable {
 
     private func take(_ loop: Loop, _ stall: inout Stall, _ age: UInt64) {
         guard loop.files != nil else { return }
+        // A debugger holds single threads while we go on, and stops at signals.
+        if loop.files?.isTraced() == true { stall.isTraced = true }
+        guard !stall.isTraced else { return }
         if stall.faults == nil { stall.faults = loop.files?.majorFaults() }
         guard let taken = captured(loop) else { return }
         guard nj_load64(&loop.slot.pointee.answered) != loop.sequence else { return }
@@ -318,6 +326,10 @@ final class Watchdog: @unchecked Sendable {
         let lag = beat &- loop.slot.pointee.asked_at
         countLags(loop, lag)
         if let stall = loop.stall, loop.hasAnswered { over(loop, stall, beat) }
+        loop.learnRest(lag)
+        if loop.files != nil, loop.thread == loop.files?.tid, case .blocked? = loop.files?.state() {
+            clock.sleeps(loop.files!, afterBeat: beat)
+        }
         loop.hasAnswered = true
         loop.stall = nil
         loop.freeAt = beat
@@ -341,22 +353,28 @@ final class Watchdog: @unchecked Sendable {
 
     private func over(_ loop: Loop, _ stall: Stall, _ end: UInt64) {
         let age = stall.age(end, paused: clock.paused)
-        guard age > 20_000_000, !stall.isKnownWork else { return loop.slot.clearStall() }
-        let spent = stall.evidence.flatMap { before in loop.files?.times().map { $0 - before } } ?? RunTimes()
-        let waited = min(age, spent.waited)
-        let own = age &- waited
-        if own > 20_000_000 { loop.slot.pointee.blocked_ns &+= own }
-        if waited > 20_000_000 { loop.slot.pointee.starved_ns &+= waited }
-        loop.slot.pointee.longest_ns = max(loop.slot.pointee.longest_ns, own)
+        let away = clock.throttledAway &- stall.throttledAwayBefore
+        guard age &+ away > 20_000_000, !stall.isKnownWork else { return loop.slot.clearStall() }
+        let throttled = clock.throttled &- stall.throttledBefore
+        var share = stall.finalShare(age: age, times: loop.files?.times(), throttled: throttled)
+        share.waited &+= away
+        // A watchdog that did not look once while it lasted has no evidence: it was away itself.
+        let isWitnessed = loop.waitingPolls > 1 || !stall.samples.isEmpty
+        if isWitnessed, share.own > 20_000_000 {
+            loop.slot.pointee.blocked_ns &+= share.own
+            loop.slot.pointee.longest_ns = max(loop.slot.pointee.longest_ns, share.own)
+        }
+        if share.waited > 20_000_000 { loop.slot.pointee.starved_ns &+= share.waited }
         loop.slot.clearStall()
-        guard !isOurselvesHeldBack else { return }
-        if own >= threshold {
+        guard !stall.isTraced else { return }
+        if isWitnessed, isServices(share) {
             ended(loop, stall, age)
-        } else if stall.isOpen || waited >= threshold / 2 && age >= threshold {
+        } else if stall.isOpen || share.waited >= threshold / 2 && age &+ away >= threshold {
             // What looked like a stall while it lasted was charged to the scheduler's queue in the end.
             if stall.isOpen { loop.slot.pointee.stalls &-= 1 }
-            var report = report(loop, stall, .ended, age)
-            report.cause = starvation(since: stall, waited: waited)
+            var report = report(loop, stall, .ended, age &+ away)
+            report.cause = throttled >= share.waited / 3 && throttled > 0 ? .starvedByQuota : .starvedByHost
+            report.waitedNanoseconds = share.waited
             report.samples = []
             teller.tellStarvation(report, clock.now)
         }
@@ -372,12 +390,5 @@ final class Watchdog: @unchecked Sendable {
             if stall.isSuppressed { loop.slot.pointee.suppressed &+= 1 }
         }
         if !stall.isSuppressed { teller.tell(report(loop, stall, .ended, age), clock.now) }
-    }
-
-    private func starvation(since stall: Stall, waited: UInt64) -> StallCause {
-        guard let before = stall.throttledBefore, let now = throttling.total(), now > before else {
-            return .starvedByHost
-        }
-        return now - before >= waited / 3 ? .starvedByQuota : .starvedByHost
     }
 }

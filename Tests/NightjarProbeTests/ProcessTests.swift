@@ -124,12 +124,44 @@ struct VerdictTests {
 
     @Test func `time in the scheduler's queue is not the service's`() {
         var (stall, times) = stall([.running], ran: 10_000_000, waited: 85_000_000)
-        #expect(stall.ownTime(age: 100_000_000, times: times) < 20_000_000)
+        #expect(stall.share(age: 100_000_000, times: times).own < 20_000_000)
         // Charged only when it runs again: until then what it did not run is waiting too.
         times.waited = 5
-        #expect(stall.ownTime(age: 100_000_000, times: times) < 20_000_000)
-        stall.keep(StallSample(offsetNanoseconds: 0, doing: .blocked, addresses: [1]), blocked(0))
-        #expect(stall.ownTime(age: 100_000_000, times: times) == 100_000_000)
+        #expect(stall.share(age: 100_000_000, times: times).own < 20_000_000)
+        // Blocked when looked at: that is the service's. What comes after it is not known yet.
+        stall.sawBlocked(1_060_000_000, times: times)
+        let share = stall.share(age: 100_000_000, times: times)
+        #expect(share.own >= 60_000_000 && share.own < 70_000_000)
+        // In the end everything is charged.
+        times.waited = 5 + 20_000_000
+        #expect(stall.finalShare(age: 100_000_000, times: times, throttled: 0).own == 80_000_000)
+    }
+
+    @Test func `what a quota held back is charged to nobody by the scheduler, and not to the service`() {
+        let (stall, times) = stall([.running], ran: 10_000_000, waited: 0)
+        #expect(stall.finalShare(age: 100_000_000, times: times, throttled: 0).own == 100_000_000)
+        let share = stall.finalShare(age: 100_000_000, times: times, throttled: 80_000_000)
+        #expect(share.own < 25_000_000 && share.waited > 75_000_000)
+    }
+
+    @Test func `faults that fill the time away from the processor are paging, a few beside much work are not`() {
+        let (stall, times) = stall([.running], ran: 40_000_000, waited: 0)
+        var verdict = Verdict(stall, age: 100_000_000, times: times)
+        verdict.consider(majorFaults: 900, stall, age: 100_000_000, times: times)
+        #expect(verdict.cause == .paging && verdict.majorFaults == 900)
+        let (busy, busyTimes) = self.stall([.running], ran: 95_000_000, waited: 0)
+        var computing = Verdict(busy, age: 100_000_000, times: busyTimes)
+        computing.consider(majorFaults: 9, busy, age: 100_000_000, times: busyTimes)
+        #expect(computing.cause == .computing)
+    }
+
+    @Test func `where the beginning may lie anywhere in a long window, only what is certain counts`() {
+        let late = Stall(
+            startedAt: 0, uncertainty: 80_000_000, pausedBefore: 0, tid: 1, evidenceAt: 0, nextCapture: 0)
+        #expect(late.proven(90_000_000) == 35_000_000)
+        let ordinary = Stall(
+            startedAt: 0, uncertainty: 10_000_000, pausedBefore: 0, tid: 1, evidenceAt: 0, nextCapture: 0)
+        #expect(ordinary.proven(90_000_000) == 90_000_000)
     }
 }
 

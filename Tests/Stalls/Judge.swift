@@ -72,7 +72,7 @@ final class Judge: Sendable {
         }
     }
 
-    func starvations() -> Int { reports.withLock { $0.count { $0.cause.isStarvation } } }
+    func count(of cause: StallCause) -> Int { reports.withLock { $0.count { $0.cause == cause } } }
     func ofPool() -> [StallReport] { reports.withLock { $0.filter { $0.cause == .poolExhausted } } }
 }
 
@@ -92,8 +92,32 @@ enum Line {
         let isNamed = names.contains { $0.contains(cause.function) || $0.contains("inject") }
         let isRight = cause.verdicts.contains(report.cause)
         let start = Int64(bitPattern: report.startedAt &- injection.began) / 1000
-        let duration = Int64(bitPattern: report.lastedNanoseconds &- length) / 1000
+        // One that goes on has no length yet.
+        let duration =
+            report.phase == .ended ? "\(Int64(bitPattern: report.lastedNanoseconds &- length) / 1000)" : "-"
         return
-            "\(injection.loop)\t\(cause.name)\tdetected\t\(isNamed ? "named" : "unnamed")\t\(isRight ? "right" : "wrong")\t\(start)\t\(duration)\t\(length / 1000)\t\(report.cause.word)\t\(story.sentence)"
+            "\(injection.loop)\t\(cause.name)\tdetected\t\(isNamed ? "named" : "unnamed")\t\(isRight ? "right" : "wrong")\t\(start)\t\(duration)\t\(length / 1000)\t\(report.cause.word)\t\(story.sentence)\t\(spent(report))"
+    }
+
+    /// `ran 12 waited 3 faults 80 stacks bbr`: in ms, and for every stack whether its thread ran or was blocked.
+    private static func spent(_ report: StallReport) -> String {
+        let stacks = report.samples.map { $0.doing == .running ? "r" : $0.doing == .blocked ? "b" : "?" }.joined()
+        let (ran, waited) = (report.ranNanoseconds / 1_000_000, report.waitedNanoseconds / 1_000_000)
+        return "ran \(ran) waited \(waited) faults \(report.majorFaults) stacks \(stacks)"
+    }
+
+    /// What was reported beside the injections.
+    static func text(quiet loop: String, _ judge: Judge, _ injections: [Injection] = []) -> String {
+        let (host, quota) = (judge.count(of: .starvedByHost), judge.count(of: .starvedByQuota))
+        return "\(loop)\tbeside\tfalse=\(judge.strangers(injections).count)\thost=\(host)\tquota=\(quota)"
+    }
+
+    /// A report that belongs to nothing that was planted.
+    static func text(stranger report: StallReport, _ symbolizer: Symbolizer) -> String {
+        let story = StackStory(report.samples.map { sample in sample.addresses.map { symbolizer.frame(at: $0) } })
+        let figures = [
+            report.lastedNanoseconds, report.ranNanoseconds, report.waitedNanoseconds, report.uncertaintyNanoseconds,
+        ].map { "\($0 / 1000)" }.joined(separator: "\t")
+        return "stranger\t\(report.loop)\t\(report.cause.word)\t\(figures)\t\(story.sentence)"
     }
 }

@@ -3,7 +3,7 @@
 //     nightjar-stalls LOOP REPETITIONS [CAUSE…]      LOOP: runloop, dispatch-main, queue, nio, main-actor
 //     nightjar-stalls deadlock LOOP                  one that never ends
 //     nightjar-stalls pool                           every thread of the cooperative pool taken
-//     nightjar-stalls quiet LOOP SECONDS             nothing is planted: every report is a false one
+//     nightjar-stalls quiet LOOP SECONDS [busy]      nothing is planted: every report is a false one; busy = short jobs
 //
 // One line an injection, tab separated; Tests/Stalls/run.sh adds them up.
 
@@ -21,7 +21,9 @@ let loops = ["runloop", "dispatch-main", "queue", "nio", "main-actor"]
 
 func usage() -> Never {
     FileHandle.standardError.write(
-        Data("usage: nightjar-stalls LOOP REPETITIONS [CAUSE…] | deadlock LOOP | pool | quiet LOOP SECONDS\n".utf8))
+        Data(
+            "usage: nightjar-stalls LOOP REPETITIONS [CAUSE…] | deadlock LOOP | pool | quiet LOOP SECONDS [busy]\n".utf8
+        ))
     exit(2)
 }
 
@@ -121,8 +123,16 @@ case "deadlock", "quiet":
     let seconds = words.count > 2 ? Double(words[2]) ?? 5 : 5
     plan {
         if first == "quiet" {
-            usleep(UInt32(seconds * 1e6))
-            print("\(loop)\tquiet\tfalse=\(judge.strangers([]).count)\tstarved=\(judge.starvations())")
+            let isBusy = words.contains("busy")
+            let short = Cause.all[0]
+            let end = ContinuousClock.now + .seconds(seconds)
+            while ContinuousClock.now < end {
+                // One job after the other: on a starved machine they must not pile up before the loop.
+                if isBusy { _ = inject(short, on: stage, loop: loop, seconds: 0.003) }
+                usleep(10_000)
+            }
+            for report in judge.strangers([]) { print(Line.text(stranger: report, Symbolizer())) }
+            print(Line.text(quiet: loop, judge))
             return
         }
         let began = DispatchTime.now().uptimeNanoseconds
@@ -153,7 +163,8 @@ default:
                 print(Line.text(injection, cause, report, symbolizer))
             }
         }
-        print("\(first)\tfalse\tfalse=\(judge.strangers(injections).count)\tstarved=\(judge.starvations())")
+        for report in judge.strangers(injections) { print(Line.text(stranger: report, symbolizer)) }
+        print(Line.text(quiet: first, judge, injections))
     }
 }
 

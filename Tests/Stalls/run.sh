@@ -1,48 +1,76 @@
 #!/usr/bin/env bash
-# Plants stalls and adds up what the probe made of them: Tests/Stalls/run.sh [REPETITIONS] [static] [stripped]
+# Plants stalls and adds up what the probe made of them: Tests/Stalls/run.sh [REPETITIONS] [WORD…]
 #   REPETITIONS  of every cause on every loop (default 4: 5 loops × 11 causes × 4 = 220, and deadlocks and the pool)
 #   static       with the Swift runtime linked in
 #   stripped     without debug information
+#   LOOP…        only these of: runloop dispatch-main queue nio main-actor pool (default: all)
+#   cause=NAME   only these causes
+#   build        builds what the other words say, and plants nothing
+#   built        plants with what was built, and builds nothing
+#   keep=FILE    appends the single lines to FILE; `sum FILE…` adds up what was kept
 # Prints what was missed, unnamed or given a wrong cause, then the sums; exits 1 below 99 % detected, 97 % named, 95 % right
-# causes, or with a false report.
+# causes, with a false report, a start off by more than 10 ms or a duration off by more than 2 ms in the median.
 set -euo pipefail
+
+sum() {
+    awk -F'\t' '
+    $3 == "detected" || $3 == "missed" { total++ }
+    # A stall that was mostly waiting for a processor is not the service'"'"'s, and need not be reported.
+    $3 == "missed" && $9 ~ /^[0-9]+$/ && $9 < 55000 { total--; excused++; next }
+    $3 == "detected" { detected++; if ($4 == "named") named++; if ($5 == "right") right++ }
+    $3 == "detected" && $6 ~ /^-?[0-9]+$/ { starts[n++] = $6 < 0 ? -$6 : $6 }
+    $3 == "detected" && $7 ~ /^-?[0-9]+$/ { lengths[m++] = $7 < 0 ? -$7 : $7 }
+    $3 == "missed" || $4 == "unnamed" || $5 == "wrong" || $1 == "failed" || $1 == "stranger" { print "  " $0 }
+    $1 == "failed" { failed++ }
+    $3 ~ /^false=/ { sub(/false=/, "", $3); wrongly += $3 }
+    function sort(values, count,   i, j, t) {
+        for (i = 1; i < count; i++) for (j = i; j > 0 && values[j-1] > values[j]; j--) { t = values[j]; values[j] = values[j-1]; values[j-1] = t }
+    }
+    function at(values, count, share) { return count ? values[int((count - 1) * share)] / 1000 : 0 }
+    END {
+        if (!total) { print "nothing was planted"; exit 1 }
+        sort(starts, n); sort(lengths, m)
+        printf "planted %d (%d more were starved)\ndetected %.1f %%\nnamed %.1f %%\ncause right %.1f %%\nfalse %d\n", total, excused, 100 * detected / total, 100 * named / total, 100 * right / total, wrongly
+        printf "start off by %.2f ms (median), %.1f ms (95 %%)\nduration off by %.2f ms (median), %.1f ms (95 %%)\n", at(starts, n, .5), at(starts, n, .95), at(lengths, m, .5), at(lengths, m, .95)
+        exit !(!failed && detected >= 0.99 * total && named >= 0.97 * total && right >= 0.95 * total && wrongly == 0 && at(starts, n, .5) <= 10 && at(lengths, m, .5) <= 2)
+    }' "$@"
+}
+
+if [ "${1:-}" = sum ]; then shift; sum "$@"; exit; fi
+
 cd "$(dirname "$0")/../.."
-repetitions=4
+repetitions=4 strip=no build=yes plant=yes keep='' loops=() causes=()
 flags=(-c release --product nightjar-stalls)
-strip=no
 for word in "$@"; do
     case $word in
         static) flags+=(--static-swift-stdlib --scratch-path .build-static) ;;
         stripped) strip=yes ;;
-        *) repetitions=$word ;;
+        build) plant=no ;;
+        built) build=no ;;
+        keep=*) keep=${word#keep=} ;;
+        cause=*) causes+=("${word#cause=}") ;;
+        runloop | dispatch-main | queue | nio | main-actor | pool) loops+=("$word") ;;
+        [1-9] | [1-9][0-9] | [1-9][0-9][0-9]) repetitions=$word ;;
+        *) echo "run.sh: what is '$word'?" >&2; exit 2 ;;
     esac
 done
-swift build "${flags[@]}" >&2
+[ ${#loops[@]} -gt 0 ] || loops=(runloop dispatch-main queue nio main-actor pool)
+if [ "$build" = yes ]; then swift build "${flags[@]}" >&2; fi
+if [ "$plant" = no ]; then exit; fi
+
 program=$(swift build "${flags[@]}" --show-bin-path)/nightjar-stalls
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cp "$program" "$work/nightjar-stalls"
 if [ "$strip" = yes ]; then strip -g "$work/nightjar-stalls"; fi
 run() { timeout 600 "$work/nightjar-stalls" "$@" >>"$work/lines" || echo "failed	$*" >>"$work/lines"; }
-for loop in runloop dispatch-main queue nio main-actor; do
-    run "$loop" "$repetitions"
-    for _ in 1 2; do run deadlock "$loop"; done
+for loop in "${loops[@]}"; do
+    if [ "$loop" = pool ]; then
+        for _ in $(seq "$repetitions"); do run pool; done
+    else
+        run "$loop" "$repetitions" "${causes[@]}"
+        if [ ${#causes[@]} -eq 0 ]; then for _ in 1 2; do run deadlock "$loop"; done; fi
+    fi
 done
-for _ in $(seq "$repetitions"); do run pool; done
-awk -F'\t' '
-    $3 == "detected" || $3 == "missed" { total++ }
-    # A stall that was mostly waiting for a processor is not the service'"'"'s, and need not be reported.
-    $3 == "missed" && $9 ~ /^[0-9]+$/ && $9 < 55000 { total--; excused++; next }
-    $3 == "detected" { detected++; if ($4 == "named") named++; if ($5 == "right") right++ }
-    $3 == "detected" && $6 ~ /^-?[0-9]+$/ { starts[n++] = $6 < 0 ? -$6 : $6; lengths[m++] = $7 < 0 ? -$7 : $7 }
-    $3 == "missed" || $4 == "unnamed" || $5 == "wrong" || $1 == "failed" { print "  " $0 }
-    $3 ~ /^false=/ { sub(/false=/, "", $3); wrongly += $3 }
-    function median(values, count,   i, j, t) {
-        for (i = 1; i < count; i++) for (j = i; j > 0 && values[j-1] > values[j]; j--) { t = values[j]; values[j] = values[j-1]; values[j-1] = t }
-        return count ? values[int(count / 2)] : 0
-    }
-    END {
-        printf "planted %d (%d more were starved)\ndetected %.1f %%\nnamed %.1f %%\ncause right %.1f %%\nfalse %d\n", total, excused, 100 * detected / total, 100 * named / total, 100 * right / total, wrongly
-        printf "start off by %.1f ms (median), duration off by %.1f ms (median)\n", median(starts, n) / 1000, median(lengths, m) / 1000
-        exit !(detected >= 0.99 * total && named >= 0.97 * total && right >= 0.95 * total && wrongly == 0)
-    }' "$work/lines"
+if [ -n "$keep" ]; then cat "$work/lines" >>"$keep"; fi
+sum "$work/lines"

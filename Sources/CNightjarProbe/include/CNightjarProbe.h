@@ -117,3 +117,6 @@ int nj_wait(int socket, int64_t nanoseconds);
 
 /// How many processors this process may run on: the width of the cooperative pool.
 int nj_processors(void);
+
+/// The processor that the calling thread runs on.
+int nj_processor(void);

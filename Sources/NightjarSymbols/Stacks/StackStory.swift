@@ -8,7 +8,8 @@
 //
 // The outer frames that the samples share are the stall; what differs inside is where it happened to be. One sample in
 // four may stray, as the one that finds a job tidying up behind itself does; the sentence then says how many agree. The
-// runtime, system libraries and the event loop are never to blame while there is a function of the service's own. Where
+// runtime, system libraries and the event loop are never to blame while there is a function of the service's own, and what a
+// decoder calls back (`init(from:)`) only where nothing else is. Where
 // the samples share nothing but the loop itself, many short jobs came one after the other: the most frequent is named,
 // with its share.
 
@@ -35,7 +36,7 @@ public struct StackStory: Hashable, Sendable {
         guard let first = stacks.first else { return }
         let path = Self.sharedPath(stacks)
         stable = path.map(\.frame)
-        if let index = stable.firstIndex(where: \.isService) {
+        if let index = Self.innermost(stable).flatMap(stable.firstIndex) {
             guilty = stable[index]
             agreeing = path[index].count
         } else {
@@ -83,9 +84,14 @@ public struct StackStory: Hashable, Sendable {
         }
     }
 
+    /// The innermost function of the service's own.
+    private static func innermost(_ frames: [SymbolizedFrame]) -> SymbolizedFrame? {
+        frames.first { $0.isService && !$0.isCodingCallback } ?? frames.first(where: \.isService)
+    }
+
     private static func mostFrequent(_ stacks: [[SymbolizedFrame]]) -> (SymbolizedFrame?, Int) {
         var counts: [String: (frame: SymbolizedFrame, count: Int)] = [:]
-        for frame in stacks.compactMap({ $0.first(where: \.isService) }) {
+        for frame in stacks.compactMap(innermost) {
             counts[frame.name, default: (frame, 0)].count += 1
         }
         let best = counts.values.max { ($0.count, $1.frame.name) < ($1.count, $0.frame.name) }
@@ -139,6 +145,13 @@ extension SymbolizedFrame {
     public var isPlumbing: Bool {
         guard let function else { return false }
         return Self.plumbing.contains { function.hasPrefix($0) }
+    }
+
+    /// `Order.init(from:)` and `encode(to:)`: a decoder's calls back, mostly written by the compiler. Who began to decode is
+    /// to blame.
+    var isCodingCallback: Bool {
+        guard let function else { return false }
+        return function.hasSuffix(".init(from:)") || function.hasSuffix(".encode(to:)")
     }
 
     /// Extensions of system types belong to who wrote them, and a specialised generic of the standard library to nobody.
