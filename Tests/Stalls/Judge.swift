@@ -87,8 +87,9 @@ enum Line {
         }
         let stacks = report.samples.map { sample in symbolizer.stack(of: sample.addresses) }
         let story = StackStory(stacks)
-        let names = [story.guilty?.name, story.inside?.name].compactMap(\.self)
-        // An optimizer may inline or tail-call: then the enclosing function stands for it.
+        // Where debug information tells of inlined functions, the innermost may be one that was planted inside the cause; its
+        // caller then stands next in the line that is told. Where it does not, the enclosing function stands for it.
+        let names = [story.guilty?.name, story.inside?.name, story.callers(1).first?.name].compactMap(\.self)
         let isNamed = names.contains { $0.contains(cause.function) || $0.contains("inject") }
         let isRight = cause.verdicts.contains(report.cause)
         let start = Int64(bitPattern: report.startedAt &- injection.began) / 1000
