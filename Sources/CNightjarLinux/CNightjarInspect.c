@@ -20,23 +20,6 @@ int64_t nj_read_pieces(int pid, const struct iovec *local, unsigned long local_c
 
 int nj_seize(int tid) { return ptrace(PTRACE_SEIZE, tid, 0, 0) == 0 ? 0 : -errno; }
 
-int nj_interrupt(int tid, int patience_ms) {
-    if (ptrace(PTRACE_INTERRUPT, tid, 0, 0) != 0) return -errno;
-    struct timespec pause = {0, 50000};
-    for (int64_t waited_us = 0; waited_us < (int64_t)patience_ms * 1000; waited_us += 50) {
-        int status = 0;
-        pid_t got = waitpid(tid, &status, __WALL | WNOHANG);
-        if (got < 0) return -errno;
-        if (got == tid) {
-            if (WIFEXITED(status) || WIFSIGNALED(status)) return -ESRCH;
-            if (WIFSTOPPED(status)) return (status >> 16) == PTRACE_EVENT_STOP ? 0 : WSTOPSIG(status);
-        }
-        // A thread that was running stops within microseconds: spin a little before sleeping.
-        if (waited_us > 200) nanosleep(&pause, 0);
-    }
-    return -ETIMEDOUT;
-}
-
 int nj_registers(int tid, uint64_t *words, int capacity, int *sp_index, int *pc_index, int *fp_index) {
     struct user_regs_struct regs;
     struct iovec io = {&regs, sizeof regs};

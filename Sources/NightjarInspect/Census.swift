@@ -41,8 +41,8 @@ public struct Census: Hashable, Sendable {
     /// How long the walk took, and how much it read.
     public var seconds: Double
     public var bytesRead: UInt64
-    /// How long the target was stopped for it.
-    public var pausedSeconds: Double
+    /// How long the target stood still for it.
+    public var pause = Pause()
     /// The same by metadata record: what two censuses are compared by, because a record's name may get better.
     var records: [UInt64: CensusEntry]
 
@@ -60,6 +60,18 @@ extension Census {
     /// Takes a census. Reads the whole heap once; about 0.2 s a GB.
     public static func take(of target: Target) throws -> Census {
         try Census(CensusRun(target).finished())
+    }
+
+    /// Takes a census of one moment: the target stands still while it is copied, or while it is read.
+    public static func takeExactly(of target: Target, way: SnapshotWay = .auto) throws -> Census {
+        let snapshot = try Snapshot.take(target, way)
+        defer { snapshot.release() }
+        let run = try CensusRun(Target(snapshot)).finished()
+        // A stop need not last until all types have their names.
+        if snapshot.pause.way == .stop { snapshot.release() }
+        var census = try Census(run)
+        census.pause = snapshot.release()
+        return census
     }
 }
 
@@ -139,6 +151,5 @@ extension Census {
             largestHoles: tally.holes.sizes.map { Int64($0) })
         seconds = run.seconds
         bytesRead = run.target.memory.bytesRead
-        pausedSeconds = 0
     }
 }

@@ -10,8 +10,7 @@ extension Census {
     public func json(growth: [TypeGrowth]? = nil, over span: Duration? = nil) -> JSON {
         var members: [(String, JSON)] = [
             ("pid", .int(Int64(pid))), ("heap_bytes", .int(heapBytes)), ("typed_bytes", .int(typedBytes)),
-            ("free_bytes", .int(freeBytes)), ("paused_ms", .double(pausedSeconds * 1000)),
-            ("types", .array(entries.map { $0.json })),
+            ("free_bytes", .int(freeBytes)), ("types", .array(entries.map { $0.json })),
             (
                 "untyped",
                 .object([
@@ -23,6 +22,7 @@ extension Census {
             ("fragmentation", fragmentation.json),
             ("heaps", .int(Int64(heaps))), ("seconds", .double(seconds)), ("bytes_read", .int(Int64(bytesRead))),
         ]
+        members += pause.members
         if let growth {
             members.append(("span_s", .double(span?.seconds ?? 0)))
             members.append(("growth", .array(growth.map { $0.json })))
@@ -43,7 +43,7 @@ extension Census {
 
     private var header: String {
         "pid \(pid): \(Bytes(heapBytes)) of heap in \(heaps) \(heaps == 1 ? "heap" : "heaps"), "
-            + "\(Bytes(fragmentation.used)) in use, read in \(Columns.decimal(seconds * 1000, 0)) ms, not paused"
+            + "\(Bytes(fragmentation.used)) in use, read in \(Columns.decimal(seconds * 1000, 0)) ms, \(pause.words)"
     }
 
     private func typeRows(_ top: Int) -> [String] {

@@ -11,6 +11,8 @@ public struct InspectCommand: Hashable, Sendable {
     public var type = ""
     public var json = false
     public var exact = false
+    /// How the target is held still for what must be exact.
+    public var snapshot = SnapshotWay.auto
     public var difference: Duration?
     public var grouping = Census.Grouping.type
     public var top = 30
@@ -24,6 +26,7 @@ public struct InspectCommand: Hashable, Sendable {
     public static let usage = """
         usage: nightjar-inspect heap PID [--diff SECONDS] [--by type|module|size] [--exact] [--top N] [--format table|json]
                nightjar-inspect leaks PID [--format table|json]
+               (leaks and heap --exact: [--snapshot auto|fork|stop])
                nightjar-inspect why PID TYPE [--format table|json]
                nightjar-inspect census PID [--interval SECONDS] [--count N]
                limits: --memory-limit BYTES  --time-limit SECONDS  --bytes-limit BYTES  --pause-limit SECONDS  --proc DIRECTORY
@@ -60,6 +63,7 @@ public struct InspectCommand: Hashable, Sendable {
             json = value == "json"
             return json || value == "table"
         case "--by": return set(&grouping, Census.Grouping(rawValue: value))
+        case "--snapshot": return set(&snapshot, SnapshotWay(rawValue: value))
         case "--top": return set(&top, Int(value).flatMap { $0 > 0 ? $0 : nil })
         case "--diff": return set(&difference, Self.seconds(value))
         case "--interval": return set(&interval, Self.seconds(value))

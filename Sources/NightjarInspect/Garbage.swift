@@ -47,7 +47,7 @@ struct Garbage {
             pid: search.target.pid,
             unreachable: unreachable.sorted { ($1.bytes, $0.type.name) < ($0.bytes, $1.type.name) },
             untypedCount: untyped.count, untypedBytes: untyped.bytes, heapBytes: Int64(heap),
-            pausedSeconds: search.pausedSeconds, seconds: seconds, bytesRead: search.target.memory.bytesRead)
+            pause: search.pause, seconds: seconds, bytesRead: search.target.memory.bytesRead)
     }
 
     private struct Step {

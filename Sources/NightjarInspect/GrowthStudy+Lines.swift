@@ -9,7 +9,7 @@ extension GrowthStudy {
     public var lines: String {
         let head: [String] = [
             "study", "\(pid)", verdict.rawValue, "\(span.seconds)", "\(last.heapBytes)", "\(last.fragmentation.used)",
-            "\(last.freeBytes)", "\(last.fragmentation.trimmable)", "\(last.pausedSeconds * 1000)",
+            "\(last.freeBytes)", "\(last.fragmentation.trimmable)", "\(last.pause.seconds * 1000)",
         ]
         var rows = [head]
         // The one to speak of stands first.

@@ -3,7 +3,7 @@
 //     x      x+8              x+16                    x+size
 //     │ prev │ size │ M A P │ user bytes …            │ prev │ size │ … P = 1: the chunk at x is in use
 //
-// Memory is read in pieces of 1 MiB. When a chunk's successor lies past the piece, the next piece begins at that chunk;
+// Memory is read in pieces of 256 KiB. When a chunk's successor lies past the piece, the next piece begins at that chunk;
 // for a chunk larger than a piece only the successor's size is read. The target runs meanwhile, so a chain may break:
 // the walk stops there and says how many bytes it did not see; the caller may try that heap again.
 
@@ -24,7 +24,7 @@ struct WalkOutcome: Hashable {
 
 /// Walks heaps with one buffer.
 final class HeapWalker {
-    static let pieceSize = 1 << 20
+    static let pieceSize = 1 << 18
     /// Bytes behind a chunk's user address that a visitor may look at.
     static let peek: UInt64 = 64
 

@@ -24,14 +24,14 @@ extension InspectCommand {
     }
 
     private func heap() throws -> InspectAnswer {
-        let first = try Census.take(of: open())
+        let first = try takeCensus()
         if first.entries.isEmpty { throw InspectError(.notSwift, notSwiftSentence(first)) }
         guard let difference else {
             return answer(first.json(), first.table(by: grouping, top: top))
         }
         let began = monotonicSeconds()
         pause(difference)
-        let second = try Census.take(of: open())
+        let second = try takeCensus()
         let span = Duration.seconds(monotonicSeconds() - began + second.seconds)
         let growth = second.growth(since: first, over: span)
         return answer(
@@ -39,8 +39,13 @@ extension InspectCommand {
             Census.growthTable(growth, over: span) + "\n" + second.table(by: grouping, top: top))
     }
 
+    private func takeCensus() throws -> Census {
+        let target = try open()
+        return exact ? try Census.takeExactly(of: target, way: snapshot) : try Census.take(of: target)
+    }
+
     private func leaks() throws -> InspectAnswer {
-        let report = try LeakSearch(open()).run()
+        let report = try LeakSearch(open()).run(way: snapshot)
         return answer(report.json, report.text, exitCode: report.unreachable.isEmpty ? 0 : 1)
     }
 

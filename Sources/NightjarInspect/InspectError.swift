@@ -15,6 +15,10 @@ public struct InspectError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let overBudget = Code(word: "over_budget")
         /// It became another program (exec) while it was read.
         public static let replaced = Code(word: "replaced")
+        /// Another process writes to its memory: the child of a vfork, mostly.
+        public static let sharedMemory = Code(word: "shared_memory")
+        /// Part of its memory is kept from copies of it.
+        static let keptMemory = Code(word: "kept_memory")
         /// A type that was asked for is not on its heap.
         public static let noSuchType = Code(word: "no_such_type")
         /// A recorded image or a file of the kernel does not have the form it should have.

@@ -3,7 +3,11 @@ public import NightjarModel
 extension LeakReport {
     /// The contract of `nightjar leaks --format json`.
     public var json: JSON {
-        .object([
+        .object(members + pause.members)
+    }
+
+    private var members: [(String, JSON)] {
+        [
             ("pid", .int(Int64(pid))),
             (
                 "unreachable",
@@ -17,10 +21,8 @@ extension LeakReport {
                     })
             ),
             ("untyped", .object([("count", .int(untypedCount)), ("bytes", .int(untypedBytes))])),
-            ("heap_bytes", .int(heapBytes)), ("paused_ms", .double(pausedSeconds * 1000)),
-            ("seconds", .double(seconds)),
-            ("bytes_read", .int(Int64(bytesRead))),
-        ])
+            ("heap_bytes", .int(heapBytes)), ("seconds", .double(seconds)), ("bytes_read", .int(Int64(bytesRead))),
+        ]
     }
 
     /// What `nightjar leaks` prints: the sum, each cycle with its types, then what hangs from them.
@@ -50,9 +52,7 @@ extension LeakReport {
     }
 
     private var headline: String {
-        let pause =
-            pausedSeconds > 0 ? "stopped for \(Columns.decimal(pausedSeconds * 1000, 1)) ms" : "never stopped"
-        let work = "\(Bytes(heapBytes)) of heap searched in \(Columns.decimal(seconds, 2)) s, \(pause)"
+        let work = "\(Bytes(heapBytes)) of heap searched in \(Columns.decimal(seconds, 2)) s, \(pause.words)"
         if unreachable.isEmpty { return "pid \(pid): nothing is unreachable (\(work))" }
         let (count, bytes) = unreachable.reduce((0, 0)) { ($0.0 + $1.count, $0.1 + $1.bytes) }
         return "pid \(pid): \(count) objects are unreachable, \(Bytes(bytes)) (\(work))"
@@ -61,5 +61,13 @@ extension LeakReport {
     private func rows(_ rows: [UnreachableType]) -> [String] {
         Columns.aligned(
             rows.map { ["   \($0.count)", "\(Bytes($0.bytes))", $0.type.kind.rawValue, $0.type.name] }, left: [2, 3])
+    }
+}
+
+extension Pause {
+    /// How an answer in JSON tells of it.
+    var members: [(String, JSON)] {
+        [("paused_ms", .double(seconds * 1000)), ("snapshot", .string(way?.rawValue ?? "none"))]
+            + (reason.map { [("no_copy_because", .string($0))] } ?? [])
     }
 }

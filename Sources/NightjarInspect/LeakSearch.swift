@@ -4,11 +4,13 @@
 //   2. Mark from the roots while the target runs. The picture is blurred: a reference that moves from a place not yet
 //      seen to one already seen is missed, so some white blocks are alive. If no white block carries a Swift type,
 //      nothing is leaked, and the target is never stopped.
-//   3. Stop the target, read everything that is not white once more, and rescue what it refers to. This is exact: garbage
-//      can neither change nor be reached again, so what step 2 missed must be visible from memory that is not white.
-//      Only words near white blocks are looked at closely; a table of one bit per 64 KiB refuses the others.
+//   3. Have the target stand still (Snapshot.swift), read everything that is not white once more, and rescue what it
+//      refers to. This is exact: garbage can neither change nor be reached again, so what step 2 missed must be visible
+//      from memory that is not white. Only words near white blocks are looked at closely; a table of one bit per 64 KiB
+//      refuses the others.
 //
-// The price of step 3 is one reading of the heap: the pause is what process_vm_readv needs for it, shared by two threads.
+// Where a copy of the target could be taken, step 3 reads the copy, and the target stands still only while it is made.
+// Else it stands still for one reading of its heap, shared by two threads.
 
 import Glibc
 
@@ -31,7 +33,7 @@ public struct LeakReport: Hashable, Sendable {
     public var untypedCount: Int64
     public var untypedBytes: Int64
     public var heapBytes: Int64
-    public var pausedSeconds: Double
+    public var pause: Pause
     public var seconds: Double
     public var bytesRead: UInt64
 }
@@ -43,11 +45,14 @@ final class LeakSearch {
     let index: HeapIndex
     let marker: Marker
     var visitor: IndexVisitor
+    /// Of the memory that is read: the target's, or its copy's.
+    private var touched: (any TouchedPages)?
     private let began = monotonicSeconds()
-    private(set) var pausedSeconds = 0.0
+    private(set) var pause = Pause()
 
     init(_ target: Target) throws {
         self.target = target
+        touched = target.touched
         ranges = try target.findHeaps()
         try target.budget.check(memory: HeapIndex.memory(of: ranges, maps: 2), for: "a leak search in this heap")
         index = try HeapIndex(ranges)
@@ -58,10 +63,10 @@ final class LeakSearch {
 
     /// Searches. Where the target may not be stopped, a few of the objects named may be alive: those that were on their
     /// way from one place to another while it was read.
-    func run(mayStop: Bool = true) throws -> LeakReport {
+    func run(mayStop: Bool = true, way: SnapshotWay = .auto) throws -> LeakReport {
         try walk()
         try markWhileItRuns()
-        if mayStop, try hasTypedCandidates() { try rescueWhileItStands() }
+        if mayStop, try hasTypedCandidates() { try rescueWhileItStands(way) }
         try target.checkStillThere()
         return try Garbage(self).report(seconds: monotonicSeconds() - began)
     }
@@ -113,7 +118,7 @@ final class LeakSearch {
 
     /// Pages that were never touched hold nothing, and reading them would make the target hold them.
     private func scan(_ root: RootRegion) {
-        guard let touched = target.touched, root.end - root.start > 1 << 16 else {
+        guard let touched, root.end - root.start > 1 << 16 else {
             return marker.scanRoot(root.start, root.end)
         }
         var at = root.start
@@ -175,8 +180,8 @@ final class LeakSearch {
 
     // MARK: The stop
 
-    private func rescueWhileItStands() throws {
-        // What can be prepared beforehand is: inside the stop every millisecond counts.
+    private func rescueWhileItStands(_ way: SnapshotWay) throws {
+        // What can be prepared beforehand is: inside a stop every millisecond counts.
         let rescan = try Rescan(
             index: index, white: marker.white, sideTables: marker.sideTables, memory: target.memory)
         guard target.isLive else {
@@ -184,24 +189,33 @@ final class LeakSearch {
             finish(rescan)
             return
         }
-        let stopped = try StoppedProcess(pid: target.pid, procRoot: target.procRoot)
-        var stacks: [Int32: UInt64] = [:]
-        for state in stopped.states { stacks[state.id] = state.stackPointer }
-        let map = (try? target.currentMap()) ?? target.map
-        // A thread on another stack for a moment still points to its own: its thread pointer lies there.
-        let anchors = stopped.states.flatMap(\.registers)
-        for root in Roots.find(map, heaps: ranges, stacks: stacks, anchors: anchors) { scan(root) }
-        for state in stopped.states { for word in state.registers { marker.meet(word) } }
-        rescan.deadline = monotonicSeconds() + target.budget.pause
+        let snapshot = try Snapshot.take(target, way)
+        defer { snapshot.release() }
+        (rescan.memory, marker.memory, touched) = (snapshot.memory, snapshot.memory, snapshot.touched)
+        scanRoots(of: snapshot)
+        if snapshot.pause.way == .stop { rescan.deadline = monotonicSeconds() + target.budget.pause }
         rescan.heap()
         if rescan.isComplete { finish(rescan) }
-        pausedSeconds = stopped.resume()
+        pause = snapshot.release()
+        (marker.memory, touched) = (target.memory, target.touched)
         if !rescan.isComplete {
-            let paused = Int(pausedSeconds * 1000)
+            let paused = Int(pause.seconds * 1000)
             throw InspectError(
                 .overBudget,
                 "let process \(target.pid) go on after \(paused) ms without an answer: raise --pause-limit, or try when "
                     + "the machine is less busy")
+        }
+    }
+
+    private func scanRoots(of snapshot: Snapshot) {
+        var stacks: [Int32: UInt64] = [:]
+        for state in snapshot.states { stacks[state.id] = state.stackPointer }
+        // A thread on another stack for a moment still points to its own: its thread pointer lies there.
+        let anchors = snapshot.states.flatMap(\.registers)
+        for root in Roots.find(snapshot.map, heaps: ranges, stacks: stacks, anchors: anchors) { scan(root) }
+        for word in anchors { marker.meet(word) }
+        for region in snapshot.wiped {
+            for word in target.memory.words(at: region.start, count: Int(region.length / 8)) { marker.meet(word) }
         }
     }
 

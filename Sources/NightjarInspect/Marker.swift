@@ -21,7 +21,8 @@ final class Marker {
     static let nearby: UInt64 = 2048
 
     let index: HeapIndex
-    let memory: any TargetMemory
+    /// Whose memory is read; a copy of the target takes its place once there is one.
+    var memory: any TargetMemory
     let white: Bitmap
     private let grey: SparseBitmap
     /// Granules of the runtime's side tables.

@@ -4,10 +4,10 @@
 
 import Glibc
 
-/// Small reads of another process through a cache of 512 pages (2 MiB of ours).
+/// Small reads of another process through a cache of 256 pages (1 MiB of ours).
 final class PageCache {
     private static let pageSize: UInt64 = 4096
-    private static let slots = 512
+    private static let slots = 256
 
     private let memory: any TargetMemory
     private let storage: UnsafeMutableRawPointer

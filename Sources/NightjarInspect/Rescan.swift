@@ -7,7 +7,7 @@ import Synchronization
 
 /// Finds references to white blocks from blocks that are not white.
 final class Rescan: @unchecked Sendable {
-    static let pieceSize: UInt64 = 1 << 20
+    static let pieceSize: UInt64 = 1 << 18
     static let coarseShift: UInt64 = 16
 
     /// Addresses that refer to white blocks from outside them.
@@ -17,7 +17,7 @@ final class Rescan: @unchecked Sendable {
 
     private let index: HeapIndex
     private let white: Bitmap
-    private let memory: any TargetMemory
+    var memory: any TargetMemory
     /// One map a cluster: is there any white block in this 64 KiB?
     private var coarse: [Bitmap] = []
     private var pieces: [(range: Int, start: UInt64, end: UInt64)] = []
@@ -74,7 +74,7 @@ final class Rescan: @unchecked Sendable {
                 &thread, nil,
                 { context in
                     let rescan = Unmanaged<Rescan>.fromOpaque(context!).takeUnretainedValue()
-                    rescan.work(rescan.second, LiveMemory(pid: (rescan.memory as! LiveMemory).pid))
+                    rescan.work(rescan.second, (rescan.memory as! LiveMemory).twin())
                     return nil
                 }, Unmanaged.passUnretained(self).toOpaque()) == 0
         let first = Findings()

@@ -58,6 +58,14 @@ public final class Target {
         identity = nil
     }
 
+    /// The same process at the moment of a snapshot.
+    init(_ snapshot: Snapshot) {
+        let live = snapshot.target
+        (pid, procRoot, budget, symbols, identity) = (live.pid, live.procRoot, live.budget, live.symbols, live.identity)
+        (map, memory, touched) = (snapshot.map, snapshot.memory, snapshot.touched)
+        metadata = SwiftMetadata(memory: memory, map: map)
+    }
+
     /// A running process, not a recorded image.
     var isLive: Bool { identity != nil }
 

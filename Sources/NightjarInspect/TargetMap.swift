@@ -17,6 +17,8 @@ struct TargetRegion: Hashable, Sendable {
     var anonymous: Bool
     /// A path, `[heap]`, `[stack]`, `[anon:…]` or empty; cut at 4,096 bytes.
     var path: String
+    /// A copy of the process finds zeros there (MADV_WIPEONFORK); known from smaps only.
+    var wipedOnFork = false
 
     var length: UInt64 { end - start }
     func contains(_ address: UInt64) -> Bool { address >= start && address < end }
@@ -39,6 +41,21 @@ struct TargetMap: Hashable, Sendable {
             guard let region = Self.parse(line), region.start >= previousEnd else { continue }
             previousEnd = region.end
             regions.append(region)
+        }
+    }
+
+    /// Parses the text of a smaps file: the same lines, each with figures and flags below it.
+    init(smaps text: [UInt8]) {
+        self.init(text: text)
+        var position = -1
+        for line in text.split(separator: UInt8(ascii: "\n")) {
+            if line.starts(with: "VmFlags:".utf8) {
+                guard regions.indices.contains(position) else { continue }
+                let flags = line.dropFirst(8).split(separator: UInt8(ascii: " "))
+                regions[position].wipedOnFork = flags.contains { $0.elementsEqual("wf".utf8) }
+            } else if let region = Self.parse(line) {
+                while position + 1 < regions.count, regions[position + 1].start <= region.start { position += 1 }
+            }
         }
     }
 

@@ -54,10 +54,27 @@ final class LiveMemory: TargetMemory {
     private var local = [iovec](repeating: iovec(), count: piecesPerCall)
     private var remote = [iovec](repeating: iovec(), count: piecesPerCall)
 
-    init(pid: Int32) { self.pid = pid }
+    /// The process that this one is a copy of: once it ends, nothing more can be read, so that the copy, which keeps its
+    /// files open, goes soon.
+    private let original: Int32
+    private let lifeline: Int32
+
+    init(pid: Int32, original: Int32 = 0) {
+        self.pid = pid
+        self.original = original
+        lifeline = original > 0 ? nj_open_life(original) : -1
+    }
+
+    deinit { if lifeline >= 0 { close(lifeline) } }
+
+    /// Another reader of the same memory, for another thread.
+    func twin() -> LiveMemory { LiveMemory(pid: pid, original: original) }
+
+    private var isOver: Bool { lifeline >= 0 && nj_life_ended(lifeline) != 0 }
 
     func read(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
         guard let base = buffer.baseAddress, buffer.count > 0, address < 1 << 56 else { return 0 }
+        if lifeline >= 0, buffer.count >= 1 << 16, isOver { return 0 }
         var done = 0
         while done < buffer.count {
             var to = iovec(iov_base: base + done, iov_len: buffer.count - done)

@@ -1,9 +1,7 @@
 // The target's threads: where their stacks are, and how they are stopped for a moment.
 //
-// Threads are stopped with ptrace (SEIZE, INTERRUPT), not with SIGSTOP: no signal reaches the program, its parent is
-// told nothing, and should this process die in between, the kernel lets every thread go on by itself.
+// How they are stopped stands in StoppedProcess.swift.
 
-import CNightjarLinux
 import Glibc
 
 /// What a stopped thread held.
@@ -33,6 +31,12 @@ enum Threads {
         return found
     }
 
+    /// Child processes that a thread made, from /proc/PID/task/TID/children (empty where the kernel does not have it).
+    static func children(_ pid: Int32, thread: Int32, _ procRoot: String) -> [Int32] {
+        let (text, _) = readFile("\(procRoot)/\(pid)/task/\(thread)/children", limit: 1 << 20)
+        return text.split(separator: UInt8(ascii: " ")).compactMap { Int32(String(decoding: $0, as: UTF8.self)) }
+    }
+
     /// Stack pointers of the threads that wait in a system call, without stopping any.
     static func stackPointers(_ pid: Int32, _ procRoot: String) -> [Int32: UInt64] {
         var known: [Int32: UInt64] = [:]
@@ -52,66 +56,5 @@ enum Threads {
     static func name(_ pid: Int32, thread: Int32, _ procRoot: String) -> String {
         let (text, _) = readFile("\(procRoot)/\(pid)/task/\(thread)/comm", limit: 64)
         return String(decoding: text.prefix { $0 != 10 }.filter { $0 >= 0x20 && $0 < 0x7f }, as: UTF8.self)
-    }
-}
-
-/// Holds all threads of a process stopped. Let go by `resume()`, or by the end of this process.
-final class StoppedProcess {
-    private var held: [Int32] = []
-    private(set) var states: [ThreadState] = []
-    private var signals: [Int32: Int32] = [:]
-    private let began: Double
-
-    /// Stops every thread. Threads that appear meanwhile are stopped as well; ones that end are forgotten.
-    init(pid: Int32, procRoot: String) throws {
-        began = monotonicSeconds()
-        for _ in 0..<10 {
-            let new = Threads.list(pid, procRoot).filter { !held.contains($0) }
-            if new.isEmpty { break }
-            var seized: [Int32] = []
-            for id in new {
-                let result = nj_seize(id)
-                if result == 0 {
-                    seized.append(id)
-                } else if result == -EPERM {
-                    resume()
-                    throw InspectError(
-                        .notPermitted,
-                        "may not stop process \(pid): another debugger or tracer holds it, or the right to trace is missing"
-                    )
-                }
-            }
-            for id in seized { hold(id) }
-        }
-        if held.isEmpty { throw InspectError(.gone, "process \(pid) ended before it could be stopped") }
-    }
-
-    deinit { resume() }
-
-    private func hold(_ id: Int32) {
-        let result = nj_interrupt(id, 200)
-        // Uninterruptible threads (waiting for a disk) stop late: let them be, they change nothing meanwhile.
-        if result < 0 {
-            if result == -ETIMEDOUT { held.append(id) }
-            return
-        }
-        held.append(id)
-        if result > 0 { signals[id] = result }
-        var state = ThreadState(id: id, registers: [UInt64](repeating: 0, count: 64))
-        var (sp, pc, fp): (Int32, Int32, Int32) = (0, 0, 0)
-        let count = nj_registers(id, &state.registers, 64, &sp, &pc, &fp)
-        guard count > 0 else { return }
-        state.registers.removeLast(64 - Int(count))
-        state.stackPointer = state.registers[Int(sp)]
-        state.programCounter = state.registers[Int(pc)]
-        state.framePointer = state.registers[Int(fp)]
-        states.append(state)
-    }
-
-    /// Lets every thread go on; answers for how long the process stood still.
-    @discardableResult func resume() -> Double {
-        for id in held { _ = nj_detach(id, signals[id] ?? 0) }
-        held = []
-        return monotonicSeconds() - began
     }
 }

@@ -10,6 +10,11 @@ private func inspect(_ words: [String], _ output: OutputOptions) throws {
     throw Cannot(InspectTool.become(words + ["--format", output.format.rawValue]))
 }
 
+/// How a process is held still for what must be exact.
+enum SnapshotOption: String, ExpressibleByArgument, CaseIterable {
+    case auto, fork, stop
+}
+
 struct Heap: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Live objects of any Swift process by type, from outside: not restarted, not stopped.")
@@ -27,8 +32,14 @@ struct Heap: ParsableCommand {
     @Option(help: "type, module or size")
     var by: Grouping = .type
 
-    @Flag(help: "exact counts: stops the process briefly, and says for how long")
+    @Flag(help: "counts of one moment: the process stands still briefly, and for how long is told")
     var exact = false
+
+    @Option(
+        help:
+            "with --exact: from a copy of the process (fork), in a stop, or a copy where nothing speaks against it (auto)"
+    )
+    var snapshot: SnapshotOption?
 
     @Option(help: "at most so many rows")
     var top: Int?
@@ -44,6 +55,10 @@ struct Heap: ParsableCommand {
             words += ["--diff", "\(Double(span.components.seconds) + Double(span.components.attoseconds) / 1e18)"]
         }
         if exact { words.append("--exact") }
+        if let snapshot {
+            guard exact else { throw ValidationError("--snapshot belongs to --exact") }
+            words += ["--snapshot", snapshot.rawValue]
+        }
         if let top { words += ["--top", "\(top)"] }
         try inspect(words, output)
     }
@@ -52,14 +67,38 @@ struct Heap: ParsableCommand {
 struct Leaks: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Objects that nothing reaches any more: retain cycles, by type and field.",
-        discussion: "Exit status 1 when there are any. The process is stopped briefly; the pause is reported.")
+        discussion: """
+            Exit status 1 when there are any. Where objects seem to be unreachable the process stands still for a moment:
+            while it is copied (fork, some 25 ms a GB), or, where it must not be asked for a copy, while it is read (stop).
+            The pause, and the way that was taken, are told.
+            """)
 
     @Argument(help: "process id")
     var pid: Int32
 
+    @Option(
+        help:
+            "fork: from a copy of the process; stop: hold it while it is read; auto: a copy where nothing speaks against it"
+    )
+    var snapshot: SnapshotOption = .auto
+
+    @Option(help: "longest stop; the process goes on without an answer after it")
+    var pauseLimit: String?
+
     @OptionGroup var output: OutputOptions
 
-    func run() throws { try inspect(["leaks", "\(pid)"], output) }
+    func run() throws {
+        var words = ["leaks", "\(pid)", "--snapshot", snapshot.rawValue]
+        if let pauseLimit {
+            guard let span = SettingText.duration(pauseLimit), span > .zero else {
+                throw ValidationError("--pause-limit takes a span such as 500ms or 2s, not '\(pauseLimit)'")
+            }
+            words += [
+                "--pause-limit", "\(Double(span.components.seconds) + Double(span.components.attoseconds) / 1e18)",
+            ]
+        }
+        try inspect(words, output)
+    }
 }
 
 struct Why: ParsableCommand {

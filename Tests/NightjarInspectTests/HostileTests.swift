@@ -98,7 +98,7 @@ import Testing
 
     @Test func `a stop that takes too long is ended without an answer`() throws {
         let zoo = try LiveTarget(zoo: 300)
-        let answer = try inspect("leaks", "\(zoo.pid)", "--pause-limit", "0")
+        let answer = try inspect("leaks", "\(zoo.pid)", "--snapshot", "stop", "--pause-limit", "0")
         #expect(answer.status == 3)
         #expect(answer.text.contains("raise --pause-limit"))
         try zoo.tell("more 1")

@@ -44,7 +44,7 @@ private func target(_ bytes: [UInt8]) throws -> Target {
         let session = report.unreachable.first { $0.type.name == "zoo.Session" }
         #expect(session?.count == 12)
         #expect(session?.cycle == ["Session.next", "Session.next"])
-        #expect(report.pausedSeconds == 0)
+        #expect(report.pause.seconds == 0)
     }
 
     @Test func `any damage to an image is survived`() throws {

@@ -31,11 +31,16 @@ final class LiveTarget {
             let product = products.appending(path: "\(build.rawValue)-\(name)").path
             if FileManager.default.isExecutableFile(atPath: product) { return product }
             try FileManager.default.createDirectory(at: products, withIntermediateDirectories: true)
-            let source = folder.appending(path: "Programs/\(name).swift").path
-            let (status, text) = try run(
-                "/usr/bin/env",
-                ["swiftc", "-swift-version", "6", "-module-name", name, source, "-o", product] + build.options)
-            try #require(status == 0, "swiftc: \(text)")
+            let source = folder.appending(path: "Programs/\(name)").path
+            let isC = FileManager.default.fileExists(atPath: source + ".c")
+            let compiler =
+                isC
+                ? ["clang", "-O1", "-pthread", source + ".c", "-o", product]
+                    + (name == "dies" ? ["-shared", "-fPIC"] : [])
+                : ["swiftc", "-swift-version", "6", "-module-name", name, source + ".swift", "-o", product]
+                    + build.options
+            let (status, text) = try run("/usr/bin/env", compiler)
+            try #require(status == 0, "\(compiler[0]): \(text)")
             return product
         }
     }

@@ -39,7 +39,7 @@ import Testing
             "zoo.Session", "zoo.Owner", "zoo.Part", "zoo.Watched", "Array<Int>", "Array<AnyObject>", "Array<zoo.Owner>",
         ]
         #expect(Set(rows.keys).subtracting(planted).isEmpty)
-        #expect(report.pausedSeconds > 0)
+        #expect(report.pause.seconds > 0)
     }
 
     @Test func `an object that only a weak reference sees is unreachable`() throws {

@@ -9,8 +9,6 @@ int64_t nj_read_pieces(int pid, const struct iovec *local, unsigned long local_c
                        unsigned long remote_count);
 // PTRACE_SEIZE: attaches without stopping. 0 or -errno.
 int nj_seize(int tid);
-// PTRACE_INTERRUPT, then waits until the thread has stopped, at most `patience_ms`. 0 or -errno.
-int nj_interrupt(int tid, int patience_ms);
 // Copies the general registers of a stopped thread; returns how many 64-bit words were written, or -errno.
 // sp_index, pc_index and fp_index say which of them are stack pointer, program counter and frame pointer.
 int nj_registers(int tid, uint64_t *words, int capacity, int *sp_index, int *pc_index, int *fp_index);

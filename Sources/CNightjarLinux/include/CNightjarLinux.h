@@ -21,6 +21,7 @@
 #include "nj_memory.h"
 #include "nj_probe.h"
 #include "nj_proc.h"
+#include "nj_snapshot.h"
 
 /// prctl(2) with one argument; the call itself is variadic. Returns what it returns.
 int nj_prctl(int option, unsigned long argument);
