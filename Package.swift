@@ -174,7 +174,7 @@ let package = Package(
         tests("NightjarSinksTests", ["NightjarSinks", "NightjarModel"], exclude: ["Golden"]),
         tests("NightjarSymbolsTests", ["NightjarSymbols"], exclude: ["Images"]),
         tests(
-            "NightjarInspectTests", ["NightjarInspect", "NightjarModel", "nightjar-inspect"],
+            "NightjarInspectTests", ["NightjarInspect", "NightjarModel", "nightjar-inspect", "nightjar-incident"],
             exclude: ["Programs", "Images"]),
         tests("NightjarAgentTests", ["NightjarAgent", "NightjarModel"], exclude: ["Golden"]),
         tests("NightjarTidyTests", ["NightjarDetectors", "NightjarModel"]),

@@ -27,6 +27,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -342,18 +343,14 @@ int nj_restart_call(int tid, int32_t asleep_ms) {
     return set_registers(tid, r);
 }
 
-int nj_inject(int tid, struct nj_call_site site, int64_t number, const uint64_t arguments[6], int64_t patience_us,
-              struct nj_injected *answer) {
-    static struct hijack h;  // one thread of ours traces; 40 KiB are too much for its stack
+static int carry_out(struct hijack *h, struct nj_call_site site, int64_t number, const uint64_t arguments[6],
+                     int64_t until_us, struct nj_injected *answer) {
     uint64_t frame_at = 0, copy_frame_at = 0;
-    int64_t until = now_us() + patience_us;
-    memset(answer, 0, sizeof *answer);
-    h.tid = tid;
-    if (save(&h) != 0) return NJ_UNFIT;
-    if (ptrace(PTRACE_SETOPTIONS, tid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE) != 0) return NJ_UNFIT;
-    if (lay_way_back(&h, site, &frame_at, &copy_frame_at) != 0) return NJ_UNFIT;
+    if (save(h) != 0) return NJ_UNFIT;
+    if (ptrace(PTRACE_SETOPTIONS, h->tid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE) != 0) return NJ_UNFIT;
+    if (lay_way_back(h, site, &frame_at, &copy_frame_at) != 0) return NJ_UNFIT;
 
-    struct user_regs_struct call = h.registers;
+    struct user_regs_struct call = h->registers;
     call.orig_rax = ~0ull;  // no call was interrupted here
     call.rax = (uint64_t)number;
     call.rip = site.call;
@@ -365,19 +362,30 @@ int nj_inject(int tid, struct nj_call_site site, int64_t number, const uint64_t 
     call.r10 = arguments[3];
     call.r8 = arguments[4];
     call.r9 = arguments[5];
-    if (set_registers(tid, call) != 0) return NJ_UNFIT;
+    if (set_registers(h->tid, call) != 0) return NJ_UNFIT;
     // No signal may be handled in the middle. Registers first: dying here must not leave a deaf thread.
-    if (set_mask(tid, ~0ull) != 0) return restore(&h) == 0 ? NJ_UNFIT : NJ_LOST;
+    if (set_mask(h->tid, ~0ull) != 0) return restore(h) == 0 ? NJ_UNFIT : NJ_LOST;
 
-    int failed = run_call(tid, until, &answer->copy);
+    int failed = run_call(h->tid, until_us, &answer->copy);
     if (!failed) {
         struct user_regs_struct after;
         struct iovec io = {&after, sizeof after};
-        if (ptrace(PTRACE_GETREGSET, tid, (void *)NT_PRSTATUS, &io) == 0) answer->result = (int64_t)after.rax;
-        failed = stop_again(tid, until);
+        if (ptrace(PTRACE_GETREGSET, h->tid, (void *)NT_PRSTATUS, &io) == 0) answer->result = (int64_t)after.rax;
+        failed = stop_again(h->tid, until_us);
     }
-    if (!failed) failed = restore(&h);
+    if (!failed) failed = restore(h);
     return failed ? NJ_LOST : 0;
+}
+
+int nj_inject(int tid, struct nj_call_site site, int64_t number, const uint64_t arguments[6], int64_t patience_us,
+              struct nj_injected *answer) {
+    memset(answer, 0, sizeof *answer);
+    struct hijack *h = aligned_alloc(64, (sizeof *h + 63) & ~63ull);
+    if (!h) return NJ_UNFIT;
+    h->tid = tid;
+    int result = carry_out(h, site, number, arguments, now_us() + patience_us, answer);
+    free(h);
+    return result;
 }
 
 int nj_inject_copy(int tid, struct nj_call_site site, int64_t patience_us, struct nj_injected *answer) {

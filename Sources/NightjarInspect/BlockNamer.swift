@@ -34,8 +34,41 @@ final class BlockNamer {
         case Tag.genericBox: return box(metadata.cache.word(entry.key + 16).flatMap { metadata.typeName($0) })
         case Tag.perBlockError: return error(entry.key & ~CensusTally.errorMark)
         case Tag.perBlockTask: return task(entry.key & ~CensusTally.taskMark, sample: entry.sample)
+        case Tag.none:
+            guard entry.key == taskMemory else { return nil }
+            return TypeInfo(name: "frames of tasks", kind: .task, module: "_Concurrency")
         default: return nil
         }
+    }
+
+    // MARK: Blocks that are no Swift objects
+
+    /// The word that the runtime writes before the memory of a task, in which async functions have their frames. It keeps
+    /// the word in a variable for tools like this one.
+    private lazy var taskMemory: UInt64? = {
+        guard let symbols = target.symbols else { return nil }
+        for region in target.map.regions where !region.anonymous && region.readable && !region.executable {
+            guard region.length <= 1 << 22, region.path.contains("swift_Concurrency") || region.path == program else {
+                continue
+            }
+            for (position, word) in target.memory.words(at: region.start, count: Int(region.length / 8)).enumerated()
+            where word > 0x1000 && word < 1 << 47 && candidates.contains(word) {
+                let name = symbols.global(at: region.start + UInt64(position * 8))
+                if name == "_swift_concurrency_debug_asyncTaskSlabMetadata" { return word }
+            }
+        }
+        return nil
+    }()
+    private lazy var program = target.map.regions.first { $0.executable && !$0.anonymous }?.path
+    /// First words of blocks that look like nothing known.
+    var candidates: Set<UInt64> = []
+
+    /// What the first word of blocks without a type points to, in a file: a table of C++ or of Dispatch, mostly.
+    func owner(of entry: TallyTable.Entry) -> String? {
+        guard entry.tag == CensusTally.Tag.none else { return nil }
+        if let name = target.symbols?.global(at: entry.key) { return SwiftMetadata.cut(name) }
+        guard let region = target.map.region(at: entry.key), !region.anonymous else { return nil }
+        return region.path.split(separator: "/").last.map { "of \($0)" }
     }
 
     private func classType(_ address: UInt64) -> TypeInfo? {

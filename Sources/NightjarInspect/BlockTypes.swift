@@ -11,6 +11,7 @@ final class BlockTypes {
         self.table = table
         let namer = BlockNamer(target, ranges: ranges)
         var named: [(TallyTable.Entry, TypeInfo)] = []
+        table.forEach { if $0.tag == CensusTally.Tag.none, $0.count > 0 { namer.candidates.insert($0.key) } }
         table.forEach { entry in if let type = namer.type(of: entry) { named.append((entry, type)) } }
         for (entry, type) in namer.withFunctions(named) { names[entry.key] = type }
     }

@@ -25,6 +25,8 @@ public struct Census: Hashable, Sendable {
     public var entries: [CensusEntry]
     /// Blocks without a Swift type, by size class: `limit` is the largest chunk of the class.
     public var untyped: [SizeGroup]
+    /// Blocks without a Swift type by what their first word points to, where that tells: most bytes first.
+    public var owners: [UntypedOwner]
     public var heapBytes: Int64
     public var typedBytes: Int64
     public var untypedCount: Int64
@@ -46,7 +48,18 @@ public struct Census: Hashable, Sendable {
     /// The same by metadata record: what two censuses are compared by, because a record's name may get better.
     var records: [UInt64: CensusEntry]
 
+    /// Less than this has no owner looked up.
+    static let smallestOwner: UInt64 = 4096
+
     public var typedCount: Int64 { entries.reduce(0) { $0 + $1.count } }
+}
+
+/// Blocks that are no Swift objects, by what their first word points to.
+public struct UntypedOwner: Hashable, Sendable {
+    /// `_dispatch_source_vtable`, `of libstdc++.so.6`.
+    public var name: String
+    public var count: Int64
+    public var bytes: Int64
 }
 
 /// Blocks of one size class that carry no type.
@@ -110,6 +123,8 @@ extension Census {
         var untyped = tally.untyped
         let namer = BlockNamer(run.target, ranges: run.ranges)
         var named: [(TallyTable.Entry, TypeInfo)] = []
+        var owners: [String: (count: UInt64, bytes: UInt64)] = [:]
+        tally.table.forEach { if $0.tag == CensusTally.Tag.none, $0.count > 0 { namer.candidates.insert($0.key) } }
         tally.table.forEach { entry in
             guard entry.count > 0 else { return }
             if let type = namer.type(of: entry) {
@@ -118,6 +133,10 @@ extension Census {
                 let index = SizeClass.index(entry.bytes / entry.count)
                 untyped[index].count &+= entry.count
                 untyped[index].bytes &+= entry.bytes
+                if entry.bytes >= Self.smallestOwner, let owner = namer.owner(of: entry) {
+                    let sum = owners[owner] ?? (0, 0)
+                    owners[owner] = (sum.count + entry.count, sum.bytes + entry.bytes)
+                }
             }
         }
         records = [:]
@@ -138,6 +157,8 @@ extension Census {
         self.untyped = untyped.enumerated().filter { $1.count > 0 }.map {
             SizeGroup(limit: Int64(SizeClass.limit($0)), count: Int64($1.count), bytes: Int64($1.bytes))
         }
+        self.owners = owners.map { UntypedOwner(name: $0, count: Int64($1.count), bytes: Int64($1.bytes)) }
+            .sorted { ($1.bytes, $0.name) < ($0.bytes, $1.name) }
         heapBytes = Int64(mapped)
         typedBytes = Int64(typed)
         untypedCount = Int64(untyped.reduce(0) { $0 + $1.count } + tally.table.evictedCount)

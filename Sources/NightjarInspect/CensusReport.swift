@@ -16,7 +16,7 @@ extension Census {
                 .object([
                     ("count", .int(untypedCount)), ("bytes", .int(untypedBytes)),
                     ("bookkeeping_bytes", .int(bookkeepingBytes)), ("missed_bytes", .int(missedBytes)),
-                    ("sizes", .array(untyped.map { $0.json })),
+                    ("sizes", .array(untyped.map { $0.json })), ("owners", .array(owners.map { $0.json })),
                 ])
             ),
             ("fragmentation", fragmentation.json),
@@ -61,6 +61,10 @@ extension Census {
             rows.append(["\(Bytes(bytes))", share(bytes), "\(count)", "", "\(rest.count) more types"])
         }
         rows.append(["\(Bytes(untypedBytes))", share(untypedBytes), "\(untypedCount)", "", "without a Swift type"])
+        // Of these, whose first word tells whose they are.
+        for owner in owners.prefix(5) where owner.bytes * 100 >= heapBytes {
+            rows.append(["\(Bytes(owner.bytes))", share(owner.bytes), "\(owner.count)", "", "  \(owner.name)"])
+        }
         rows.append(["\(Bytes(freeBytes))", share(freeBytes), "", "", "free inside the heap"])
         return Columns.aligned(rows, left: [3, 4])
     }
@@ -89,6 +93,9 @@ extension Census {
         var rows = [["bytes", "share", "count", "blocks without a Swift type, up to"]]
         for group in untyped.sorted(by: { $0.bytes > $1.bytes }) {
             rows.append(["\(Bytes(group.bytes))", share(group.bytes), "\(group.count)", "\(Bytes(group.limit))"])
+        }
+        for owner in owners {
+            rows.append(["\(Bytes(owner.bytes))", share(owner.bytes), "\(owner.count)", "among them: \(owner.name)"])
         }
         return Columns.aligned(rows, left: [3])
     }
@@ -154,6 +161,10 @@ extension CensusEntry {
             ("count", .int(count)), ("bytes", .int(bytes)),
         ])
     }
+}
+
+extension UntypedOwner {
+    var json: JSON { .object([("owner", .string(name)), ("count", .int(count)), ("bytes", .int(bytes))]) }
 }
 
 extension SizeGroup {

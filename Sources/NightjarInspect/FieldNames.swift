@@ -26,11 +26,14 @@ extension SwiftMetadata {
     private func fields(_ metadata: UInt64, _ descriptor: UInt64) -> [(UInt64, String)] {
         guard let names = cache.relative(descriptor + 16), let size: UInt16 = cache.load(names + 10), size == 12,
             let count: UInt32 = cache.load(names + 12), count <= Self.mostFields,
-            let vector: UInt32 = cache.load(descriptor + 40), vector > 0, vector < 4096,
-            let flags: UInt32 = cache.load(descriptor), flags >> 16 & 0x2000 == 0
+            let vector: UInt32 = cache.load(descriptor + 40), vector < 4096,
+            let flags: UInt32 = cache.load(descriptor)
         else { return [] }
+        // Below a resilient superclass the vector is counted from the class's own part.
+        let isResilient = flags >> 16 & 0x2000 != 0
+        guard isResilient || vector > 0, let start = isResilient ? immediateMembers(descriptor) : 0 else { return [] }
         return (0..<UInt64(count)).compactMap { index in
-            guard let place = cache.word(metadata + 8 * (UInt64(vector) + index)), place < 1 << 24,
+            guard let place = cache.word(metadata + start + 8 * (UInt64(vector) + index)), place < 1 << 24,
                 let text = cache.relative(names + 16 + 12 * index + 8).flatMap({ cache.string(at: $0) }),
                 let name = String(validating: text, as: UTF8.self)
             else { return nil }

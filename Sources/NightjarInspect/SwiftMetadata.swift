@@ -168,11 +168,26 @@ final class SwiftMetadata {
         guard let descriptor = cache.word(address + 40), contextKind(descriptor) == .class,
             let name = contextName(descriptor)
         else { return nil }
-        guard let flags: UInt32 = cache.load(descriptor), flags & 0x80 != 0, flags >> 16 & 0x2000 == 0,
-            let parameters: UInt16 = cache.load(descriptor + 52), let size: UInt32 = cache.load(descriptor + 28),
-            let own: UInt32 = cache.load(descriptor + 32), size >= own, size < 4096
+        guard let flags: UInt32 = cache.load(descriptor), flags & 0x80 != 0,
+            let parameters: UInt16 = cache.load(descriptor + 52), let offset = immediateMembers(descriptor)
         else { return name }
-        return name + arguments(at: address + 8 * UInt64(size - own), count: Int(parameters), depth)
+        return name + arguments(at: address &+ offset, count: Int(parameters), depth)
+    }
+
+    /// Where a class's own part of its metadata begins, in bytes. Its superclass may come from a library that can change
+    /// by itself: then the place is known at run time only, and the descriptor points to where the runtime noted it.
+    func immediateMembers(_ descriptor: UInt64) -> UInt64? {
+        guard let flags: UInt32 = cache.load(descriptor) else { return nil }
+        if flags >> 16 & 0x2000 != 0 {
+            guard let bounds = cache.relative(descriptor + 24), let offset = cache.word(bounds), offset % 8 == 0,
+                offset >= 16, offset < 1 << 15
+            else { return nil }
+            return offset
+        }
+        guard let size: UInt32 = cache.load(descriptor + 28), let own: UInt32 = cache.load(descriptor + 32),
+            size >= own, size < 4096
+        else { return nil }
+        return 8 * UInt64(size - own)
     }
 
     private func valueName(_ address: UInt64, _ depth: Int) -> String? {

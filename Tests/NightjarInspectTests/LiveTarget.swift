@@ -32,6 +32,7 @@ final class LiveTarget {
             if FileManager.default.isExecutableFile(atPath: product) { return product }
             try FileManager.default.createDirectory(at: products, withIntermediateDirectories: true)
             let source = folder.appending(path: "Programs/\(name)").path
+            if name == "below" { return try programAndLibrary(name, "evolving", product) }
             let isC = FileManager.default.fileExists(atPath: source + ".c")
             let compiler =
                 isC
@@ -43,6 +44,27 @@ final class LiveTarget {
             try #require(status == 0, "\(compiler[0]): \(text)")
             return product
         }
+    }
+
+    /// A library that is built for evolution, and a program that uses it.
+    private static func programAndLibrary(_ name: String, _ library: String, _ product: String) throws -> String {
+        let (here, sources) = (products.path, folder.appending(path: "Programs").path)
+        let steps = [
+            [
+                "-emit-library", "-emit-module", "-enable-library-evolution", "-module-name", library,
+                "\(sources)/\(library).swift", "-emit-module-path", "\(here)/\(library).swiftmodule", "-o",
+                "\(here)/lib\(library).so",
+            ],
+            [
+                "-O", "-module-name", name, "\(sources)/\(name).swift", "-I", here, "-L", here, "-l\(library)",
+                "-Xlinker", "-rpath", "-Xlinker", here, "-o", product,
+            ],
+        ]
+        for step in steps {
+            let (status, text) = try run("/usr/bin/env", ["swiftc", "-swift-version", "6"] + step)
+            try #require(status == 0, "swiftc: \(text)")
+        }
+        return product
     }
 
     /// Runs a program to its end: exit code, and standard output and error together.
@@ -64,16 +86,17 @@ final class LiveTarget {
     private let output = Pipe()
     var pid: Int32 { process.processIdentifier }
 
-    init(_ path: String, _ arguments: [String] = [], environment: [String: String] = [:], waitsForReady: Bool = true)
-        throws
-    {
+    init(
+        _ path: String, _ arguments: [String] = [], environment: [String: String] = [:], waitsForReady: Bool = true,
+        ready: String = "ready"
+    ) throws {
         process.executableURL = URL(filePath: path)
         process.arguments = arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardInput = input
         process.standardOutput = output
         try process.run()
-        if waitsForReady { try expect("ready") }
+        if waitsForReady { try expect(ready) }
     }
 
     convenience init(zoo count: Int, _ build: Build = .release) throws {

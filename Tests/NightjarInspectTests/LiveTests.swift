@@ -129,4 +129,16 @@ import Testing
         let session = try #require(study.growing.first { $0.type.name == "zoo.Session" })
         #expect(session.heldBy == "unreachable cycle Session.next → Session.next → Session.next")
     }
+
+    @Test func `classes below a class of a library that evolves have their arguments and fields`() throws {
+        let below = try LiveTarget(LiveTarget.program("below", .release))
+        let census = try Census.take(of: below.target())
+        #expect(census.count("below.Lower<String>") == 200)
+        #expect(census.count("below.Lower<Dictionary<Int, Optional<Int>>>") == 200)
+        let report = try LeakSearch(below.target()).run()
+        let rows = Dictionary(uniqueKeysWithValues: report.unreachable.map { ($0.type.name, $0) })
+        #expect(rows["below.Lower<Int>"]?.cycle == ["Lower<Int>.partner", "Lower<Int>.partner"])
+        #expect(rows["below.Plain"]?.cycle == ["Plain.partner", "Plain.partner"])
+        #expect((398...400).contains(rows["below.Plain"]?.count ?? 0))
+    }
 }

@@ -1,11 +1,16 @@
-// Reads every anonymous writable mapping of a process in pieces of 1 MiB and does nothing with them.
+// Reads every anonymous writable mapping of a process in pieces of 1 MiB and does nothing with them; and forks a process
+// of a given size, which does nothing.
 #include "CFloor.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 enum { piece = 1 << 20, most = 1 << 16 };
 
@@ -55,4 +60,24 @@ long long floor_read_heap(int32_t pid, int32_t threads) {
     long long bytes = atomic_load(&work->bytes);
     free(work);
     return bytes;
+}
+
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+double floor_fork(uint64_t bytes) {
+    volatile char *memory = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return -1;
+    madvise((void *)memory, bytes, MADV_NOHUGEPAGE);
+    for (uint64_t at = 0; at < bytes; at += 4096) memory[at] = 1;
+    double began = seconds();
+    pid_t child = fork();
+    if (child == 0) _exit(0);
+    double took = child > 0 ? seconds() - began : -1;
+    if (child > 0) waitpid(child, 0, 0);
+    munmap((void *)memory, bytes);
+    return took;
 }

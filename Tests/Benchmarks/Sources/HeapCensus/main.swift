@@ -1,8 +1,9 @@
 // What do a census and a leak search cost, in time, in memory of our own, and to the process that is looked at? The real
-// nightjar-inspect on heaps of 100 MB, 1 GB and 4 GB over eight arenas, beside the floor: process_vm_readv over the same
-// heap and nothing else, on one thread and on two. Ratios hold on any machine; GB a second are for a quiet one.
+// nightjar-inspect on heaps of 100 MB, 1 GB and 4 GB over eight arenas, beside two floors: process_vm_readv over the same
+// heap and nothing else, and fork(2) of a process of that size. Ratios hold on any machine; GB a second are for a quiet one.
 //
 //     --inspect PATH    the inspector to weigh; packaging/bench.sh gives the one that is shipped
+//     --size MB         one size alone
 
 import BenchmarkKit
 import CFloor
@@ -74,7 +75,7 @@ struct Run {
 }
 
 /// The longest gap between two beats of the target, in ms, while `work` runs.
-func gap(_ target: Child, _ work: () -> Void) -> Double {
+func longestGap(_ target: Child, _ work: () -> Void) -> Double {
     _ = fcntl(target.output, F_SETFL, O_NONBLOCK)
     while !target.read().isEmpty {}
     work()
@@ -86,65 +87,81 @@ func gap(_ target: Child, _ work: () -> Void) -> Double {
 
 let own = CommandLine.arguments[0]
 let folder = own.lastIndex(of: "/").map { String(own[..<$0]) } ?? "."
-let sizes = Arguments.isQuick ? [100] : [100, 1000, 4000]
+let only = Arguments.value(of: "--size").flatMap { Int($0) }
+let sizes = only.map { [$0] } ?? (Arguments.isQuick ? [100] : [100, 1000, 4000])
+let rounds = Arguments.isQuick ? 3 : 5
 let report = Report("HeapCensus: \(inspector)")
+let bare = (0..<3).map { _ in Run(["--help"]).resident }.max()!
+
+/// One way of looking at the target, some rounds of it.
+struct Look {
+    var cpu = Series()
+    var wall = Series()
+    var pause = Series()
+    var resident = 0.0
+    var gap = 0.0
+    var bytes = 0.0
+
+    init(_ target: Child, _ words: [String], expects: String = "heap_bytes") {
+        for _ in 0..<rounds {
+            var run = Run?.none
+            let gap = longestGap(target) { run = Run([words[0], "\(target.pid)"] + words.dropFirst()) }
+            guard let run, run.text.contains(expects) else { preconditionFailure("no answer to \(words)") }
+            cpu.append(run.cpu)
+            wall.append(run.wall)
+            pause.append(run.number("paused_ms"))
+            bytes = run.number("heap_bytes")
+            resident = max(resident, run.resident)
+            self.gap = max(self.gap, gap)
+        }
+    }
+}
+
 for megabytes in sizes {
     let target = Child(["\(folder)/heapfill", "\(megabytes)", "8", "20000"])
     defer { kill(target.pid, SIGKILL) }
     while case let piece = target.read(), !piece.contains("ready") { precondition(!piece.isEmpty, "heapfill ended") }
     let name = "\(megabytes) MB"
-    let quiet = gap(target) { pause(seconds: 1) }
-    var (bytes, floor, floorOfTwo) = (0.0, Series(), Series())
-    var (census, leaks, pauses) = (Series(), Series(), Series())
-    var (censusGap, leakGap, censusMemory, leakMemory) = (0.0, 0.0, 0.0, 0.0)
-    for _ in 0..<(Arguments.isQuick ? 3 : 5) {
-        for threads: Int32 in [1, 2] {
-            let began = wallSeconds()
-            let cpu = processCPUSeconds()
-            _ = floor_read_heap(target.pid, threads)
-            if threads == 1 {
-                floor.append(processCPUSeconds() - cpu)
-            } else {
-                floorOfTwo.append(wallSeconds() - began)
-            }
-        }
-        censusGap = max(
-            censusGap,
-            gap(target) {
-                let run = Run(["heap", "\(target.pid)"])
-                census.append(run.cpu)
-                bytes = run.number("heap_bytes")
-                censusMemory = max(censusMemory, run.resident)
-            })
-        leakGap = max(
-            leakGap,
-            gap(target) {
-                let run = Run(["leaks", "\(target.pid)"])
-                leaks.append(run.cpu)
-                pauses.append(run.number("paused_ms") / 1000)
-                leakMemory = max(leakMemory, run.resident)
-                precondition(run.text.contains("heapfill.Ring"), "the planted cycles were not found: \(run.text)")
-            })
+    let quiet = (0..<rounds).map { _ in longestGap(target) { pause(seconds: 1) } }.max()!
+    var (reading, forking) = (Series(), Series())
+    for _ in 0..<rounds {
+        let cpu = processCPUSeconds()
+        let bytes = floor_read_heap(target.pid, 1)
+        reading.append(processCPUSeconds() - cpu)
+        forking.append(floor_fork(UInt64(bytes)) * 1000)
     }
-    let gigabytes = bytes / 1e9
-    report.add("\(name): floor, reading alone", gigabytes / floor.median, "GB a CPU second")
-    report.add("\(name): census", gigabytes / census.median, "GB a CPU second")
-    report.add("\(name): leak search", gigabytes / leaks.median, "GB a CPU second")
-    report.add("\(name): pause of a leak search", pauses.median * 1000 / gigabytes, "ms a GB")
-    report.add("\(name): floor of the pause, two threads reading", floorOfTwo.median * 1000 / gigabytes, "ms a GB")
+    let census = Look(target, ["heap"])
+    let copied = Look(target, ["leaks", "--snapshot", "fork"], expects: "heapfill.Ring")
+    let held = Look(target, ["leaks", "--snapshot", "stop", "--pause-limit", "60"], expects: "heapfill.Ring")
+    let exact = Look(target, ["heap", "--exact", "--snapshot", "fork"])
+    let gigabytes = census.bytes / 1e9
+    report.add("\(name): floor, reading alone", gigabytes / reading.median, "GB a CPU second")
+    report.add("\(name): census", gigabytes / census.cpu.median, "GB a CPU second")
+    report.add("\(name): leak search, from a copy", copied.wall.median / gigabytes, "s a GB")
+    report.add("\(name): leak search, from a copy", copied.cpu.median / gigabytes, "CPU s a GB")
+    report.add("\(name): floor of the pause, fork(2)", forking.median / gigabytes, "ms a GB")
+    report.add("\(name): pause of a leak search, copy", copied.pause.median / gigabytes, "ms a GB")
+    report.add("\(name): pause of an exact census, copy", exact.pause.median / gigabytes, "ms a GB")
+    report.add("\(name): pause of a leak search, stop", held.pause.median / gigabytes, "ms a GB")
     // A small heap is over before the inspector has started.
     if megabytes >= 1000 {
-        report.add("\(name): census / floor", medianRatio(census, floor), "×", .atMost(4))
-        report.add("\(name): leak search / floor", medianRatio(leaks, floor), "×", .atMost(16))
-        report.add("\(name): pause / its floor", medianRatio(pauses, floorOfTwo), "×", .atMost(4))
-        report.add("\(name): census, own memory / heap", censusMemory / bytes * 100, "%", .atMost(10))
-        report.add("\(name): leak search, own memory / heap", leakMemory / bytes * 100, "%", .atMost(10))
-    } else {
-        report.add("\(name): census, own memory", censusMemory / 1e6, "MB")
-        report.add("\(name): leak search, own memory", leakMemory / 1e6, "MB")
+        report.add("\(name): census / floor", medianRatio(census.cpu, reading), "×", .atMost(4))
+        report.add("\(name): leak search / floor", medianRatio(copied.cpu, reading), "×", .atMost(16))
+        report.add("\(name): pause, copy / its floor", medianRatio(copied.pause, forking), "×", .atMost(3))
+        report.add("\(name): census, own memory / heap", census.resident / census.bytes * 100, "%", .atMost(10))
+        report.add("\(name): leak search, own memory / heap", copied.resident / census.bytes * 100, "%", .atMost(10))
+    }
+    for (what, look) in [("census", census), ("leak search", copied)] {
+        report.add("\(name): \(what), resident", look.resident / 1e6, "MB")
+        report.add("\(name): \(what), of it the program itself (--help)", bare / 1e6, "MB")
+        report.add(
+            "\(name): \(what), memory for its work / heap", (look.resident - bare) / census.bytes * 100, "%",
+            .atMost(10))
     }
     report.add("\(name): target's longest gap, undisturbed", quiet, "ms")
-    report.add("\(name): target's longest gap, census", censusGap, "ms")
-    report.add("\(name): target's longest gap, leak search", leakGap, "ms")
+    report.add("\(name): target's longest gap, census", census.gap, "ms")
+    report.add("\(name): target's longest gap, leak search, copy", copied.gap, "ms")
+    report.add("\(name): target's longest gap, leak search, stop", held.gap, "ms")
+    report.add("\(name): target's longest gap, exact census, copy", exact.gap, "ms")
 }
 report.finish()

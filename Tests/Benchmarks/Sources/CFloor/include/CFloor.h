@@ -19,5 +19,7 @@ void floor_close(struct floor_sample *samples, long count);
 
 /// Reads the heap of a process with process_vm_readv on one thread or two. Answers the bytes read, -1 where it could not.
 long long floor_read_heap(int32_t pid, int32_t threads);
+/// The seconds that fork(2) takes a process that holds so many bytes in small pages, -1 where it could not.
+double floor_fork(uint64_t bytes);
 
 #pragma clang assume_nonnull end

@@ -1,0 +1,64 @@
+import Foundation
+import Testing
+
+@testable import NightjarInspect
+
+/// The incident programs plant an exact number and then rest.
+@Suite("Incidents seen from outside", .serialized) struct IncidentTests {
+    static let count: Int64 = 20_000
+
+    /// Starts one and waits until it has planted everything.
+    func incident(_ name: String) throws -> LiveTarget {
+        let tool = try #require(HostileTests.tool)
+        let folder = URL(filePath: tool).deletingLastPathComponent()
+        return try LiveTarget(
+            folder.appending(path: "nightjar-incident").path,
+            [name, "--count", "\(Self.count)", "--rate", "1000000", "--size", "1000", "--seconds", "120"],
+            environment: ["NIGHTJAR_PROBE": "off"], ready: "planted \(Self.count)")
+    }
+
+    /// Of what is in use, without blocks that are known to be C's. Dispatch has one more of 80 bytes for each timer, which
+    /// begins with a number, and a table with 26 bytes for each.
+    func typedShare(_ census: Census, timers: Int64) -> Double {
+        let blocks = census.untypedBytes - census.bookkeepingBytes - census.missedBytes
+        let foreign = census.owners.reduce(0) { $0 + $1.bytes } + timers * 106
+        return Double(census.typedBytes) / Double(census.typedBytes + blocks - foreign)
+    }
+
+    @Test(arguments: [
+        ("retain-cycle", ["Conversation": 1, "Transport": 1]),
+        ("dictionary-cache", ["Profile": 1]),
+        ("task-leak", ["Order": 1, "CheckedContinuationCanary": 1]),
+        ("timer-leak", ["Ticket": 1]),
+    ])
+    func `counts are exact and ninety-nine bytes in a hundred have a type`(name: String, types: [String: Int64]) throws
+    {
+        let program = try incident(name)
+        usleep(300_000)
+        let census = try Census.take(of: program.target())
+        for (type, each) in types {
+            let found = census.entries.filter { $0.type.name == type || $0.type.name == "nightjar_incident.\(type)" }
+            #expect(found.reduce(0) { $0 + $1.count } == each * Self.count, "\(type)")
+        }
+        let share = typedShare(census, timers: name == "timer-leak" ? Self.count : 0)
+        print("\(name): \((share * 10_000).rounded() / 100) % of bytes typed")
+        #expect(share >= 0.99)
+        #expect(census.typedBytes + census.untypedBytes + census.freeBytes == census.heapBytes)
+    }
+
+    @Test func `blocks that are no Swift objects are told by what they point to`() throws {
+        let program = try incident("timer-leak")
+        usleep(300_000)
+        let census = try Census.take(of: program.target())
+        let timers = try #require(census.owners.first)
+        #expect(timers.count >= Self.count && timers.name.contains("dispatch"))
+        #expect(census.table(by: .size).contains("among them: \(timers.name)"))
+    }
+
+    @Test func `a cache that is full is no leak`() throws {
+        let program = try incident("healthy-cache")
+        let report = try LeakSearch(program.target()).run()
+        #expect(report.unreachable == [])
+        #expect(report.pause.way == nil)
+    }
+}
