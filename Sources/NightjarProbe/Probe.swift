@@ -44,14 +44,20 @@ public final class Probe: Sendable {
         guard !environment.isOff else { return Probe(nil) }
         let settings = environment.applied(to: settings)
         let name = environment.service ?? service ?? executableName
-        for complaint in environment.complaints { settings.report?("nightjar: \(name): \(complaint)") }
-        guard let page = Page(service: name) else { return Probe(nil) }
+        for complaint in environment.complaints { settings.say("nightjar: \(name): \(complaint)") }
+        guard let page = Page(service: name) else {
+            settings.say("nightjar: \(name): no memory for the probe (memfd_create); going on without it")
+            return Probe(nil)
+        }
         nj_fork_guard(page.base, PageLayout.length, page.descriptor, -1)
         _ = nj_capture_install()
         let watchdog = Watchdog(page: page, service: name, settings: settings)
         let probe = Probe(watchdog)
         if settings.watchesMain { probe.watch(DispatchQueue.main, name: "main queue", kind: .mainQueue) }
-        guard watchdog.start() else { return Probe(nil) }
+        guard watchdog.start() else {
+            settings.say("nightjar: \(name): no thread for the probe; going on without it")
+            return Probe(nil)
+        }
         return probe
     }
 

@@ -4,6 +4,8 @@
 //     NIGHTJAR_SERVICE=checkout          the name in alerts
 //     NIGHTJAR_SOCKET=/run/…/probe.sock  where the agent listens; empty = alone
 //     NIGHTJAR_STALL_THRESHOLD=100ms     what counts as a stall (ms where no unit is given)
+//
+// What cannot be understood is said once, in the service's own log, and changes nothing.
 
 import Glibc
 public import NightjarWire
@@ -30,6 +32,13 @@ public struct ProbeSettings: Sendable {
 
     public init() {}
 
+    /// One line to the service's own log: to `report`, or to standard error where there is none.
+    func say(_ line: String) {
+        if let report { return report(line) }
+        let bytes = Array((line + "\n").utf8)
+        _ = write(2, bytes, bytes.count)
+    }
+
     static let shortestThreshold: Duration = .milliseconds(5)
     static let longestThreshold: Duration = .seconds(3600)
 }
@@ -44,18 +53,46 @@ struct ProbeEnvironment: Equatable {
     var complaints: [String] = []
 
     init(_ value: (String) -> String? = { name in getenv(name).map { String(cString: $0) } }) {
-        if let word = value("NIGHTJAR_PROBE") {
-            isOff = ["off", "0", "no", "false"].contains(word.lowercased())
-        }
-        service = value("NIGHTJAR_SERVICE").flatMap { $0.isEmpty ? nil : $0 }
-        socket = value("NIGHTJAR_SOCKET")
-        if let text = value("NIGHTJAR_STALL_THRESHOLD") {
-            stallThreshold = Self.duration(text)
-            if stallThreshold == nil {
-                complaints.append("NIGHTJAR_STALL_THRESHOLD=\(text) is no duration (100ms, 2s), the default stays")
+        if let word = value("NIGHTJAR_PROBE")?.lowercased() {
+            isOff = ["off", "0", "no", "false"].contains(word)
+            if !isOff, !["", "on", "1", "yes", "true"].contains(word) {
+                complaints.append("NIGHTJAR_PROBE=\(word) is neither on nor off; the probe is on")
             }
         }
+        service = value("NIGHTJAR_SERVICE").flatMap { $0.isEmpty ? nil : $0 }
+        if let path = value("NIGHTJAR_SOCKET") { takeSocket(path) }
+        if let text = value("NIGHTJAR_STALL_THRESHOLD") { takeThreshold(text) }
     }
+
+    private mutating func takeSocket(_ path: String) {
+        if !path.isEmpty, !path.hasPrefix("/") {
+            complaints.append(
+                "NIGHTJAR_SOCKET=\(path) is no absolute path; looking for the agent where the service says")
+        } else if path.utf8.count > Self.longestSocketPath {
+            complaints.append(
+                "NIGHTJAR_SOCKET is longer than the \(Self.longestSocketPath) bytes that a socket's path may have; "
+                    + "looking for the agent where the service says")
+        } else {
+            socket = path
+        }
+    }
+
+    private mutating func takeThreshold(_ text: String) {
+        guard let threshold = Self.duration(text) else {
+            complaints.append(
+                "NIGHTJAR_STALL_THRESHOLD=\(text) is no duration, such as 100ms or 2s; the service's own stays")
+            return
+        }
+        stallThreshold = threshold
+        let allowed = ProbeSettings.shortestThreshold...ProbeSettings.longestThreshold
+        if !allowed.contains(threshold) {
+            let taken = threshold < allowed.lowerBound ? "5ms" : "3600s"
+            complaints.append("NIGHTJAR_STALL_THRESHOLD=\(text) is not between 5ms and 3600s; \(taken) it is")
+        }
+    }
+
+    /// sockaddr_un holds 108 bytes, the last of them a zero.
+    private static let longestSocketPath = 107
 
     /// `100ms`, `2s`, `0.5s`, `100` (milliseconds).
     static func duration(_ text: String) -> Duration? {

@@ -115,11 +115,7 @@ struct Teller {
         return line
     }
 
-    private func say(_ line: String) {
-        if let report = settings.report { return report(line) }
-        let bytes = Array((line + "\n").utf8)
-        _ = write(2, bytes, bytes.count)
-    }
+    private func say(_ line: String) { settings.say(line) }
 
     // MARK: the agent
 

@@ -40,6 +40,39 @@ struct SettingsTests {
         #expect(environment.applied(to: ProbeSettings()).stallThreshold == .milliseconds(50))
     }
 
+    @Test(arguments: [
+        (["NIGHTJAR_PROBE": "offf"], "NIGHTJAR_PROBE=offf is neither on nor off; the probe is on"),
+        (
+            ["NIGHTJAR_STALL_THRESHOLD": "1ms"],
+            "NIGHTJAR_STALL_THRESHOLD=1ms is not between 5ms and 3600s; 5ms it is"
+        ),
+        (
+            ["NIGHTJAR_STALL_THRESHOLD": "fast"],
+            "NIGHTJAR_STALL_THRESHOLD=fast is no duration, such as 100ms or 2s; the service's own stays"
+        ),
+        (
+            ["NIGHTJAR_SOCKET": "probe.sock"],
+            "NIGHTJAR_SOCKET=probe.sock is no absolute path; looking for the agent where the service says"
+        ),
+    ])
+    func `what cannot be understood is said in one sentence`(_ values: [String: String], _ sentence: String) {
+        #expect(environment(values).complaints == [sentence])
+    }
+
+    @Test func `a socket that cannot be is left alone, an empty one means alone`() {
+        let long = "/" + String(repeating: "x", count: 120)
+        #expect(
+            environment(["NIGHTJAR_SOCKET": long]).applied(to: ProbeSettings()).socket == "/run/nightjar/probe.sock")
+        #expect(environment(["NIGHTJAR_SOCKET": long]).complaints.count == 1)
+        #expect(environment(["NIGHTJAR_SOCKET": ""]).applied(to: ProbeSettings()).socket == "")
+    }
+
+    @Test(arguments: ["on", "1", "yes", "TRUE", ""])
+    func `the probe can be switched on in as many words`(_ word: String) {
+        let environment = environment(["NIGHTJAR_PROBE": word])
+        #expect(!environment.isOff && environment.complaints.isEmpty)
+    }
+
     @Test func `thresholds below 5 ms are raised`() {
         #expect(
             environment(["NIGHTJAR_STALL_THRESHOLD": "1ms"]).applied(to: ProbeSettings()).stallThreshold
