@@ -59,20 +59,9 @@ let span = isQuick ? 3.0 : 10.0
 probe.stop()
 usleep(200_000)
 let nobody = atRest(span)
-let isEnough = Atomic(false)
-var thread = pthread_t()
-pthread_create(
-    &thread, nil,
-    { _ in
-        while !isEnough.load(ordering: .relaxed) {
-            usleep(20_000)
-            sink.add(readClock(), ordering: .relaxed)
-        }
-        return nil
-    }, nil)
+let floor = Sleeper()
 let sleeper = atRest(span) - nobody
-isEnough.store(true, ordering: .relaxed)
-pthread_join(thread, nil)
+floor.stop()
 
 /// How often the threads of event loops went to sleep so far: a loop that sleeps through a span was not woken in it.
 func loopsWoken() -> Double {

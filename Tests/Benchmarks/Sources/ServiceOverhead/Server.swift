@@ -13,14 +13,18 @@ func spawn(_ words: [String], environment: [String]? = nil, output: Int32? = nil
     defer { posix_spawn_file_actions_destroy(&actions) }
     if let output { posix_spawn_file_actions_adddup2(&actions, output, 1) }
     var pid: pid_t = 0
-    let failed = posix_spawnp(&pid, words[0], &actions, nil, arguments, environment == nil ? environ : variables)
+    let failed =
+        if environment == nil { posix_spawnp(&pid, words[0], &actions, nil, arguments, environ) } else {
+            posix_spawnp(&pid, words[0], &actions, nil, arguments, variables)
+        }
     return failed == 0 ? pid : -1
 }
 
 /// Runs a program to its end; what it wrote.
 func run(_ words: [String]) -> (text: String, status: Int32) {
     var ends: [Int32] = [0, 0]
-    guard pipe2(&ends, O_CLOEXEC) == 0 else { return ("", -1) }
+    guard pipe(&ends) == 0 else { return ("", -1) }
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     let pid = spawn(words, output: ends[1])
     close(ends[1])
     defer { close(ends[0]) }
