@@ -15,6 +15,7 @@ final class Clockwork {
     /// Others' processor time between two polls that is no sign of life.
     private static let stillness: UInt64 = 1_000
     private static let calmness: UInt64 = 300_000
+    private static let quietWakes = 50
 
     /// Now, on CLOCK_MONOTONIC.
     private(set) var now: UInt64
@@ -28,6 +29,9 @@ final class Clockwork {
     private(set) var isMachineBusy = false
     /// No other thread of the process has run since the last poll.
     private(set) var isStill = false
+    /// No other thread has run for about a second.
+    var isQuiet: Bool { stillWakes >= Self.quietWakes }
+    private var stillWakes = 0
     /// Others have hardly run: no more than our own pings cost.
     private(set) var isCalm = false
     /// Processor time of all other threads, in ns.
@@ -76,6 +80,7 @@ final class Clockwork {
         othersRanSince = ran &- min(ran, othersRan)
         othersRan = ran
         isStill = othersRanSince < Self.stillness
+        stillWakes = isStill ? min(stillWakes + 1, Self.quietWakes) : 0
         isCalm = othersRanSince < Self.calmness
         if !isStill { schedulerClocks.compareOwn(now) }
     }

@@ -1,7 +1,7 @@
 // The only thread of the probe. It never touches a loop's data and never waits for one: it looks, and where looking does
 // not tell, it leaves a ping and looks again.
 //
-//     every 20 ms (10 ms while anything runs):
+//     every 20 ms (10 ms while anything runs, 40 ms after a second of rest):
 //       did the process as a whole stand still since the last look?     nothing can have begun: done
 //       for every loop:   a ping outstanding      answered? one reading · old? stacks · older? a stall
 //                         idle by its gate        alive, not woken
@@ -26,7 +26,8 @@ struct Handover: @unchecked Sendable {
 }
 
 final class Watchdog: @unchecked Sendable {
-    /// How often a process at rest is looked at, and one at work.
+    /// How often a process is looked at that has been at rest for a second, one at rest, and one at work.
+    static let quietPoll: UInt64 = 40_000_000
     static let restingPoll: UInt64 = 20_000_000
     static let workingPoll: UInt64 = 10_000_000
 
@@ -80,11 +81,13 @@ final class Watchdog: @unchecked Sendable {
         teller.close()
     }
 
-    /// A stall is looked at in fifths of the threshold; a process at rest more seldom.
+    /// A stall is looked at in fifths of the threshold; a process at rest more seldom, but always once before a job that
+    /// begins right after a look could be called a stall.
     private var pollInterval: UInt64 {
         let finest = max(threshold / 5, 1_000_000)
         let isResting = clock.isStill && !loops.contains(where: \.isWaitedFor) && pool?.isWaitedFor != true
-        return isResting ? min(Self.restingPoll, 2 &* finest) : min(Self.workingPoll, finest)
+        guard isResting else { return min(Self.workingPoll, finest) }
+        return clock.isQuiet ? min(Self.quietPoll, 4 &* finest) : min(Self.restingPoll, 2 &* finest)
     }
 
     private func takeNewcomers() -> Bool {
@@ -194,6 +197,16 @@ final class Watchdog: @unchecked Sendable {
         loop.slot.pointee.asked_at = clock.now
         if loop.hasAnswered { setState(loop, .busy) }
         loop.ping(loop.sequence)
+        takeAtOnce(loop)
+    }
+
+    /// Out of a rest the first look may come when the job is nearly a stall already; its stack is not left to the next.
+    private func takeAtOnce(_ loop: Loop) {
+        guard loop.hasAnswered, var stall = loop.stall else { return }
+        let age = stall.age(clock.now, paused: clock.paused)
+        guard age >= stall.nextCapture else { return }
+        take(loop, &stall, age)
+        loop.stall = stall
     }
 
     /// When the loop's present job began: between the last moment it was free and now.
