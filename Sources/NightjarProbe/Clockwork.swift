@@ -15,7 +15,11 @@ final class Clockwork {
     /// Others' processor time between two polls that is no sign of life.
     private static let stillness: UInt64 = 1_000
     private static let calmness: UInt64 = 300_000
-    private static let quietWakes = 50
+    private static let quietWakes = 10
+    /// Late by less is nothing to look into.
+    private static let leastLateness: UInt64 = 2_000_000
+    /// How old the readings may be that a late wake-up is judged by; each costs some µs.
+    private static let readingsLast: UInt64 = 100_000_000
 
     /// Now, on CLOCK_MONOTONIC.
     private(set) var now: UInt64
@@ -29,7 +33,7 @@ final class Clockwork {
     private(set) var isMachineBusy = false
     /// No other thread of the process has run since the last poll.
     private(set) var isStill = false
-    /// No other thread has run for about a second.
+    /// No other thread has run for some looks on end.
     var isQuiet: Bool { stillWakes >= Self.quietWakes }
     private var stillWakes = 0
     /// Others have hardly run: no more than our own pings cost.
@@ -46,6 +50,8 @@ final class Clockwork {
     private let throttling = Throttling()
     private let ownFiles = ThreadFiles(tid: currentThread())
     private var ownWaited: UInt64 = 0
+    private var ownWaitedAt: UInt64 = 0
+    private var throttledAt: UInt64 = 0
     private var sleptAt: UInt64
 
     init() {
@@ -60,6 +66,8 @@ final class Clockwork {
     /// The watchdog lies down now: what a round itself takes is no lateness.
     func sleeps(clock: UInt64 = nj_now()) {
         sleptAt = clock
+        guard clock &- ownWaitedAt > Self.readingsLast else { return }
+        ownWaitedAt = clock
         ownWaited = ownFiles.times()?.waited ?? 0
     }
 
@@ -68,10 +76,8 @@ final class Clockwork {
         before = now
         now = clock
         let late = now &- min(now, sleptAt &+ asked)
-        let waited = ownFiles.times()?.waited ?? 0
-        let stood = waited &- min(waited, ownWaited)
-        isMachineBusy = late > 2_000_000 && stood >= late / 2
-        let heldBack = throttledSince()
+        isMachineBusy = late > Self.leastLateness && stoodInQueue() >= late / 2
+        let heldBack = late > Self.leastLateness || now &- throttledAt > Self.readingsLast ? throttledSince() : 0
         if late >= max(2 &* asked, Self.leastPause), !isMachineBusy {
             paused &+= late
             if heldBack >= late / 2 { throttledAway &+= late }
@@ -85,7 +91,15 @@ final class Clockwork {
         if !isStill { schedulerClocks.compareOwn(now) }
     }
 
+    /// How long the watchdog itself was ready without a processor.
+    private func stoodInQueue() -> UInt64 {
+        let waited = ownFiles.times()?.waited ?? 0
+        defer { (ownWaited, ownWaitedAt) = (waited, now) }
+        return waited &- min(waited, ownWaited)
+    }
+
     private func throttledSince() -> UInt64 {
+        throttledAt = now
         guard let total = throttling.total() else { return 0 }
         defer { throttled = total }
         return total &- min(total, throttled)

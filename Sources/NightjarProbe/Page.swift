@@ -95,5 +95,8 @@ extension UnsafeMutablePointer where Pointee == nj_slot {
         nj_store64(&pointee.open_since, since)
     }
 
+    /// The time without a processor is not the stall's: its beginning moves on with it.
+    func republishStall(since: UInt64) { nj_store64(&pointee.open_since, since) }
+
     func clearStall() { nj_store64(&pointee.open_since, 0) }
 }

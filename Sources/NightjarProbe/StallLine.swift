@@ -24,7 +24,9 @@ enum StallLine {
         let phrase = report.cause.phrase(call: report.call, target: report.target)
         guard report.cause == .computing, report.lastedNanoseconds > 0 else { return phrase }
         let share = min(100, report.ranNanoseconds &* 100 / report.lastedNanoseconds)
-        return "\(phrase) (\(share) % on a processor)"
+        let waited = report.waitedNanoseconds
+        let queue = waited >= report.lastedNanoseconds / 5 ? ", \(spoken(waited)) waiting for one" : ""
+        return "\(phrase) (\(share) % on a processor\(queue))"
     }
 
     private static func holder(_ thread: ThreadReport, _ symbolizer: Symbolizer) -> String {

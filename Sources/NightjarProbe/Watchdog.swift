@@ -1,7 +1,7 @@
 // The only thread of the probe. It never touches a loop's data and never waits for one: it looks, and where looking does
 // not tell, it leaves a ping and looks again.
 //
-//     every 20 ms (10 ms while anything runs, 40 ms after a second of rest):
+//     every 20 ms (10 ms while anything runs, 40 ms after some looks at rest):
 //       did the process as a whole stand still since the last look?     nothing can have begun: done
 //       for every loop:   a ping outstanding      answered? one reading · old? stacks · older? a stall
 //                         idle by its gate        alive, not woken
@@ -26,7 +26,7 @@ struct Handover: @unchecked Sendable {
 }
 
 final class Watchdog: @unchecked Sendable {
-    /// How often a process is looked at that has been at rest for a second, one at rest, and one at work.
+    /// How often a process is looked at that has been at rest for a while, one at rest, and one at work.
     static let quietPoll: UInt64 = 40_000_000
     static let restingPoll: UInt64 = 20_000_000
     static let workingPoll: UInt64 = 10_000_000
@@ -259,7 +259,9 @@ final class Watchdog: @unchecked Sendable {
         if age >= stall.nextCapture { take(loop, &stall, age) }
         if knownWork.holds(stall.tid, at: clock.now) { stall.isKnownWork = true }
         guard !stall.isKnownWork, !stall.isTraced else { return }
-        if !stall.isOpen, isServices(stall.share(age: age, times: loop.files?.times())) {
+        let share = stall.share(age: age, times: loop.files?.times())
+        if stall.isOpen { loop.slot.republishStall(since: clock.now &- min(clock.now, share.own)) }
+        if !stall.isOpen, isServices(share) {
             open(loop, &stall, age)
         } else if stall.isOpen, age >= stall.nextReport {
             stall.nextReport = age &* 2
@@ -326,9 +328,12 @@ final class Watchdog: @unchecked Sendable {
     }
 
     private func publish(_ loop: Loop, _ stall: Stall) {
-        let verdict = Verdict(stall, age: stall.age(clock.now, paused: clock.paused), times: loop.files?.times())
+        let age = stall.age(clock.now, paused: clock.paused)
+        let own = stall.share(age: age, times: loop.files?.times()).own
+        let verdict = Verdict(stall, age: age, times: loop.files?.times())
         loop.slot.publishStall(
-            since: stall.startedAt, cause: verdict.cause, call: verdict.call, holder: stall.holders.first?.tid ?? 0,
+            since: clock.now &- min(clock.now, own), cause: verdict.cause, call: verdict.call,
+            holder: stall.holders.first?.tid ?? 0,
             stall.samples.last?.addresses ?? [])
     }
 

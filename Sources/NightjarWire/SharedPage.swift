@@ -90,6 +90,8 @@ public struct SlotReading: Hashable, Sendable {
     public var readings: UInt64
     public var lags: LagHistogram
     /// The stall that was open: since when, why, and its innermost frames.
+    /// Of the stall that is open: the probe's latest look less the time that is the service's own, without pauses and without
+    /// waiting for a processor. 0 = none.
     public var openSince: UInt64
     public var openCause: StallCause
     public var openCall: Int32

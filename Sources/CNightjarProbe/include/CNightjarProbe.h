@@ -36,7 +36,7 @@ struct nj_slot {
     char name[64];
     uint64_t lags[48];
 
-    uint64_t open_since; // 0 = no stall is open
+    uint64_t open_since; // now less the time that is the service's own; 0 = no stall is open
     uint32_t open_cause;
     uint32_t open_depth;
     int32_t open_call;

@@ -17,7 +17,7 @@ public struct StallRecord: Hashable, Sendable {
 struct ProbeService {
     static let mostRecords = 16
 
-    let peer: ProbeIdentity
+    private(set) var peer: ProbeIdentity
     private(set) var page: PageReading?
     private(set) var records: [StallRecord] = []
     /// Lags of the last minute or so, by slot: what was added since the reading before last.
@@ -43,6 +43,13 @@ struct ProbeService {
         var key: ProcessKey?
         var unit: String?
         var service: String
+    }
+
+    /// A process may join before the agent has seen it for the first time.
+    mutating func complete(_ identity: ProcessIdentity?) {
+        guard peer.key == nil, let identity else { return }
+        peer.key = identity.key
+        peer.unit = identity.unit
     }
 
     /// A report came; `story` names its addresses.

@@ -40,6 +40,10 @@ struct ProbeStory {
         let story = StackStory(report.samples.map { stack(of: $0.addresses) })
         var lines = story.callers(Self.callers).map { "called by \($0)" }
         for thread in report.threads where thread.role == .holder { lines.append(holder(thread)) }
+        if report.waitedNanoseconds >= report.lastedNanoseconds / 5, report.lastedNanoseconds > 0 {
+            let waited = Duration.nanoseconds(Int64(clamping: report.waitedNanoseconds)).spoken
+            lines.append("\(waited) of it ready to run, without a processor")
+        }
         if !story.isUnanimous { lines.append("\(story.agreeing) of \(story.samples) stacks agree") }
         return StallEvidence(
             function: story.guilty.map { _ in story.sentence } ?? "", cause: report.cause.word,

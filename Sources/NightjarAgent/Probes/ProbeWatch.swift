@@ -66,6 +66,7 @@ public struct ProbeWatch: ~Copyable {
         lastRound = now
         answersAreDue = false
         for id in services.keys.sorted() {
+            if let peer = services[id]?.peer, peer.key == nil { services[id]?.complete(identify?(peer.pid)) }
             answers += services[id]?.round(listener.page(of: id), at: now, settings: settings) ?? []
         }
         return answers

@@ -21,7 +21,7 @@ public enum StacksCommand {
     /// The text of stacks that were read; lines are cut at `width`.
     public static func text(_ stacks: [ThreadStack], width: Int = 120) -> String {
         var groups: [Group] = []
-        for stack in stacks {
+        for stack in stacks where !isProbe(stack) {
             let frames = lines(stack.frames)
             if let index = groups.firstIndex(where: { $0.frames == frames && $0.threads[0].state == stack.state }) {
                 groups[index].threads.append(stack)
@@ -35,6 +35,9 @@ public enum StacksCommand {
         }
         return (busy + idle).map { text($0.frames, $0.threads, width) }.joined(separator: "\n")
     }
+
+    /// The thread that took the stacks, and has none of its own to show.
+    private static func isProbe(_ stack: ThreadStack) -> Bool { stack.name == "nightjar-probe" && stack.frames.isEmpty }
 
     private static func isBusy(_ group: Group) -> Bool {
         group.threads[0].state == .running || group.threads[0].frames.contains(where: \.isService)
