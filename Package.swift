@@ -80,7 +80,6 @@ let package = Package(
         .systemLibrary(
             name: "CNightjarSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
-        .target(name: "CZlib", cSettings: strictC, linkerSettings: [.linkedLibrary("dl")]),
         .target(name: "CZstd", cSettings: strictC, linkerSettings: [.linkedLibrary("dl")]),
         .target(name: "CNightjarLogFile", cSettings: strictC),
 
@@ -99,7 +98,7 @@ let package = Package(
         room(
             "NightjarLogFile",
             [
-                "CZlib", "CZstd", "CNightjarLogFile",
+                "CZstd", "CNightjarLogFile",
                 .product(name: "Logging", package: "swift-log", condition: logTrait),
             ]),
 
@@ -166,7 +165,7 @@ let package = Package(
                 "NightjarAgent",
                 "NightjarModel", "CNightjarProbe",
             ]),
-        tests("NightjarLogFileTests", ["NightjarLogFile"]),
+        tests("NightjarLogFileTests", ["NightjarLogFile", "CZstd"]),
         tests("NightjarSourcesTests", ["NightjarSources", "NightjarModel"]),
         tests("NightjarDetectorsTests", ["NightjarDetectors", "NightjarModel"], exclude: ["Traces", "Golden"]),
         tests("NightjarAlertsTests", ["NightjarAlerts", "NightjarModel"]),

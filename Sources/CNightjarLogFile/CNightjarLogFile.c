@@ -220,13 +220,49 @@ void nj_log_crash_install(void) {
 }
 
 _Atomic(uint32_t) nj_log_fork_count;
-static void in_child(void) { __atomic_fetch_add((uint32_t *)&nj_log_fork_count, 1, __ATOMIC_SEQ_CST); }
+static pthread_mutex_t renewal = PTHREAD_MUTEX_INITIALIZER;
+
+// The child has one thread, which is in here.
+static void in_child(void) {
+    pthread_mutex_init(&renewal, NULL);
+    __atomic_fetch_add((uint32_t *)&nj_log_fork_count, 1, __ATOMIC_SEQ_CST);
+}
+
 static void watch(void) { pthread_atfork(NULL, NULL, in_child); }
 
 void nj_log_fork_watch(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch);
 }
+
+void nj_log_guard_init(nj_log_guard *guard) {
+    nj_log_fork_watch();
+    pthread_mutex_init(&guard->lock, NULL);
+    guard->generation = nj_log_fork_generation();
+}
+
+void nj_log_guard_destroy(nj_log_guard *guard) { pthread_mutex_destroy(&guard->lock); }
+
+// Several threads of the child may come here at once: one renews it, and holds it before the others look.
+static int renewed(nj_log_guard *guard) {
+    pthread_mutex_lock(&renewal);
+    int is_first = guard->generation != nj_log_fork_generation();
+    if (is_first) {
+        pthread_mutex_init(&guard->lock, NULL);
+        pthread_mutex_lock(&guard->lock);
+        __atomic_store_n(&guard->generation, nj_log_fork_generation(), __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&renewal);
+    return is_first;
+}
+
+int nj_log_guard_lock(nj_log_guard *guard) {
+    if (__atomic_load_n(&guard->generation, __ATOMIC_ACQUIRE) != nj_log_fork_generation() && renewed(guard)) return 1;
+    pthread_mutex_lock(&guard->lock);
+    return 0;
+}
+
+void nj_log_guard_unlock(nj_log_guard *guard) { pthread_mutex_unlock(&guard->lock); }
 
 int nj_log_datagram(const char *socket_path, const void *bytes, size_t count) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct { const void *bytes; size_t size; size_t position; } in_buffer;
 typedef struct { void *bytes; size_t size; size_t position; } out_buffer;
@@ -17,8 +18,12 @@ static struct {
     unsigned (*is_error)(size_t);
 } zstd;
 
+static const char *library_name = "libzstd.so.1";
+
+void nj_zstd_look_for(const char *name) { library_name = strdup(name); }
+
 static void load(void) {
-    void *library = dlopen("libzstd.so.1", RTLD_NOW | RTLD_LOCAL);
+    void *library = dlopen(library_name, RTLD_NOW | RTLD_LOCAL);
     if (!library) return;
     zstd.destroy = (size_t (*)(void *))dlsym(library, "ZSTD_freeCCtx");
     zstd.set = (size_t (*)(void *, int, int))dlsym(library, "ZSTD_CCtx_setParameter");

@@ -38,7 +38,7 @@ final class KeyTable: @unchecked Sendable {
     private let used = Atomic<Int>(0)
     let capacity: Int
     static let neighbourhood = 16
-    private let takeOver = Mutex(())
+    private let takeOver = Guarded(())
     /// Records of keys whose slot was taken over before their weight was written.
     let forgottenWeight = Atomic<UInt64>(0)
     let fullCount = Atomic<UInt64>(0)

@@ -58,6 +58,9 @@ final class Lane: @unchecked Sendable {
         return raw.pointee.front_used == 0 && raw.pointee.back_used == raw.pointee.back_done
     }
 
+    /// Part of the back buffer is still to be written. The writer's alone.
+    var isHalfWritten: Bool { raw.pointee.back_used != raw.pointee.back_done }
+
     var appendedCount: UInt64 {
         nj_log_lane_lock(raw)
         defer { nj_log_lane_unlock(raw) }
@@ -170,8 +173,9 @@ final class Lane: @unchecked Sendable {
     /// In the child after fork: what was pending is the parent's.
     func resetAfterFork() {
         nj_log_lane_reset_after_fork(raw)
-        frontCopies = []
-        backCopies = []
+        // A thread of the parent may have been changing them: they are left alone, not released.
+        withUnsafeMutablePointer(to: &frontCopies) { $0.initialize(to: []) }
+        withUnsafeMutablePointer(to: &backCopies) { $0.initialize(to: []) }
         appended = 0
     }
 }

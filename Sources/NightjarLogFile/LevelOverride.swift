@@ -5,7 +5,7 @@ import Synchronization
 final class LevelOverride: Sendable {
     /// Deadline on the coarse clock in milliseconds, and the level's rank in the lowest three bits; 0: none.
     private let word = Atomic<UInt64>(0)
-    private let changes = Mutex<[String]>([])
+    private let changes = Guarded<[String]>([])
 
     /// Changes that wait for the writer to say them; beyond it the oldest are forgotten.
     static let remembered = 8

@@ -20,9 +20,10 @@ final class LogCore: @unchecked Sendable {
     let identity: UInt64
     let lane: Lane
     let errorLane: Lane?
-    let stream: LogStream
-    let errorStream: LogStream?
-    let packer: Packer
+    /// The writer's, as all below; made anew in the child of a fork.
+    private(set) var stream: LogStream
+    private(set) var errorStream: LogStream?
+    private(set) var packer: Packer
     let override = LevelOverride()
 
     let bell = UnsafeMutablePointer<nj_log_bell>.allocate(capacity: 1)
@@ -39,10 +40,11 @@ final class LogCore: @unchecked Sendable {
     let isBlocked = Atomic(false)
     let errorsAreBlocked = Atomic(false)
     let forkGeneration: Atomic<UInt32>
-    private let starting = Mutex(())
+    private let starting = Guarded(())
+    private let beginning = Guarded(())
     /// The writer's own state; touched by its thread only.
     var writer = WriterState()
-    let health = Mutex(LogHealth())
+    let health = Guarded(LogHealth())
     let limits: [Int]
 
     private static let identities = Atomic<UInt64>(0)
@@ -55,36 +57,44 @@ final class LogCore: @unchecked Sendable {
         sampler = Sampler(settings.sampling)
         teller = NoticeTeller(settings.notices)
         identity = Self.identities.wrappingAdd(1, ordering: .relaxed).newValue
-        stream = LogStream(
-            path: path, rotation: settings.rotation, retention: settings.retention, compression: settings.compression,
-            floor: settings.freeSpaceFloor, reserveBytes: 0, keepsFloor: true, mode: settings.mode)
-        errorStream = settings.errorFile.map {
-            LogStream(
-                path: $0.path!, rotation: $0.rotation, retention: $0.retention, compression: settings.compression,
-                floor: .none, reserveBytes: $0.reserveBytes, keepsFloor: false, mode: settings.mode)
-        }
+        (stream, errorStream) = LogCore.streams(path: path, settings)
         guard let lane = Lane(capacity: settings.bufferBytes, path: path, mode: settings.mode) else {
             fatalError("no memory for the lines of \(path)")
         }
         self.lane = lane
         errorLane = settings.errorFile.flatMap { Lane(capacity: $0.memoryBytes, path: $0.path!, mode: settings.mode) }
         limits = LogCore.limits(capacity: settings.bufferBytes)
-        var tasks = [Packer.Task(path: path, compression: settings.compression)]
-        if let error = settings.errorFile { tasks.append(.init(path: error.path!, compression: settings.compression)) }
         nj_log_bell_init(bell)
         nj_log_bell_init(doneBell)
         nj_log_fork_watch()
         forkGeneration = Atomic(nj_log_fork_generation())
-        let bellAddress = BellAddress(pointer: bell)
-        let rescan = RescanFlag()
-        packer = Packer(tasks: tasks) {
-            rescan.isSet.store(true, ordering: .relaxed)
-            nj_log_bell_ring(bellAddress.pointer)
-        }
-        rescanFlag = rescan
+        rescanFlag = RescanFlag()
+        packer = LogCore.packer(path: path, settings, BellAddress(pointer: bell), rescanFlag)
     }
 
     let rescanFlag: RescanFlag
+
+    private static func streams(path: String, _ settings: LogFileConfiguration) -> (LogStream, LogStream?) {
+        let stream = LogStream(
+            path: path, rotation: settings.rotation, retention: settings.retention, compression: settings.compression,
+            floor: settings.freeSpaceFloor, reserveBytes: 0, keepsFloor: true, mode: settings.mode)
+        let errors = settings.errorFile.map {
+            LogStream(
+                path: $0.path!, rotation: $0.rotation, retention: $0.retention, compression: settings.compression,
+                floor: .none, reserveBytes: $0.reserveBytes, keepsFloor: false, mode: settings.mode)
+        }
+        return (stream, errors)
+    }
+
+    private static func packer(
+        path: String, _ settings: LogFileConfiguration, _ bell: BellAddress, _ rescan: RescanFlag
+    ) -> Packer {
+        let paths = [path] + (settings.errorFile.map { [$0.path!] } ?? [])
+        return Packer(tasks: paths.map { Packer.Task(path: $0, compression: settings.compression) }) {
+            rescan.isSet.store(true, ordering: .relaxed)
+            nj_log_bell_ring(bell.pointer)
+        }
+    }
 
     deinit {
         nj_log_crash_forget(lane.raw)
@@ -126,7 +136,7 @@ final class LogCore: @unchecked Sendable {
     private static let shortLine = 1_024
 
     private func write(_ event: LogEvent, _ rank: Int, _ weight: UInt64, _ handler: LogFileHandler) {
-        if forkGeneration.load(ordering: .relaxed) != nj_log_fork_generation() { beginAnewInChild() }
+        noticeFork()
         let provided = handler.metadataProvider?.get()
         let isShort = withUnsafeTemporaryAllocation(byteCount: LogCore.shortLine, alignment: 8) { memory in
             var line = LineBuilder(memory)
@@ -239,15 +249,41 @@ final class LogCore: @unchecked Sendable {
         }
     }
 
-    /// In the child after fork there is no writer thread, and the parent writes what was pending.
+    /// In the child of a fork there is no writer thread, and the parent writes what was pending. What the parent's writer
+    /// was just changing is not touched any more, not even to release it: it may be half changed.
+    func noticeFork() {
+        guard forkGeneration.load(ordering: .acquiring) != nj_log_fork_generation() else { return }
+        beginning.withLock { _ in
+            guard forkGeneration.load(ordering: .relaxed) != nj_log_fork_generation() else { return }
+            beginAnewInChild()
+            forkGeneration.store(nj_log_fork_generation(), ordering: .releasing)
+        }
+    }
+
     private func beginAnewInChild() {
-        forkGeneration.store(nj_log_fork_generation(), ordering: .relaxed)
-        lane.resetAfterFork()
-        errorLane?.resetAfterFork()
+        for lane in [lane, errorLane] {
+            guard let lane else { continue }
+            nj_log_crash_forget(lane.raw)
+            lane.resetAfterFork()
+        }
         counters.reset()
         nj_log_bell_init(bell)
         nj_log_bell_init(doneBell)
-        writer = WriterState()
+        for old in [stream, errorStream] {
+            guard let old else { continue }
+            // Its descriptor shares the parent's lock on the file.
+            if old.fd >= 0 { Glibc.close(old.fd) }
+            _ = Unmanaged.passRetained(old)
+        }
+        _ = Unmanaged.passRetained(packer)
+        (stream, errorStream) = LogCore.streams(path: stream.path, settings)
+        packer = LogCore.packer(path: stream.path, settings, BellAddress(pointer: bell), rescanFlag)
+        withUnsafeMutablePointer(to: &writer) { $0.initialize(to: WriterState()) }
+        isUrgent.store(false, ordering: .relaxed)
+        wantsFlush.store(false, ordering: .relaxed)
+        isBlocked.store(false, ordering: .relaxed)
+        errorsAreBlocked.store(false, ordering: .relaxed)
+        writerSleeps.store(true, ordering: .relaxed)
         isStarted.store(false, ordering: .releasing)
     }
 }
@@ -261,7 +297,7 @@ final class RescanFlag: Sendable { let isSet = Atomic(false) }
 /// The logs of this process that have a writer: they are flushed when it ends by `exit` or by returning from `main`.
 enum OpenLogs {
     private struct Weak: @unchecked Sendable { weak var core: LogCore? }
-    private static let logs = Mutex<[Weak]>([])
+    private static let logs = Guarded<[Weak]>([])
     private static let exitHook: Void = {
         atexit { OpenLogs.flushAll() }
     }()

@@ -95,6 +95,7 @@ public struct LogHealth: Sendable, Hashable {
 extension LogCore {
     /// Dropped first, pending last, so that a line on its way is never counted as dropped and pending.
     var ledger: LogLedger {
+        noticeFork()
         var dropped: [DropReason: UInt64] = [:]
         for reason in DropReason.allCases {
             var count = counters.dropped(reason)
@@ -130,6 +131,7 @@ extension LogCore {
     }
 
     func flush(within duration: Duration) -> Bool {
+        noticeFork()
         guard isStarted.load(ordering: .acquiring), !isClosed.load(ordering: .acquiring) else {
             return lane.isEmpty && errorLane?.isEmpty ?? true
         }
@@ -145,6 +147,7 @@ extension LogCore {
     }
 
     func close(within duration: Duration) {
+        noticeFork()
         guard isStarted.load(ordering: .acquiring) else { return isClosing.store(true, ordering: .releasing) }
         let until = Clock.monotonic() + duration.nanoseconds
         isClosing.store(true, ordering: .releasing)

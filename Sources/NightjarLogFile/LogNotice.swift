@@ -42,7 +42,7 @@ public struct LogNotice: Sendable, Hashable {
 final class NoticeTeller: Sendable {
     private let target: LogFileConfiguration.Notices
     private let journal: String
-    private let lastTold = Mutex<[LogNotice.Kind: UInt64]>([:])
+    private let lastTold = Guarded<[LogNotice.Kind: UInt64]>([:])
     let suppressed = Atomic<UInt64>(0)
 
     static let interval: UInt64 = 60_000_000_000

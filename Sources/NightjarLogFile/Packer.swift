@@ -5,7 +5,6 @@
 // next round begins that file again: the plain file is always there until the packed one is whole.
 
 internal import CNightjarLogFile
-internal import CZlib
 internal import CZstd
 import Glibc
 import Synchronization
@@ -27,7 +26,7 @@ final class Packer: Sendable {
     }
 
     private let tasks: [Task]
-    private let state = Mutex(State())
+    private let state = Guarded(State())
     private let isCancelled = Atomic(false)
     private let engineIsMissing = Atomic(false)
     private let onProgress: @Sendable () -> Void
@@ -58,7 +57,7 @@ final class Packer: Sendable {
             return nil
         }
         let argument = Unmanaged.passRetained(self)
-        // zlib and zstd keep their state on the heap; the stack is for our own few frames.
+        // gzip and zstd keep their state on the heap; the stack is for our own few frames.
         if nj_log_thread_start("nightjar-pack", 128 << 10, body, argument.toOpaque()) != 0 {
             argument.release()
             state.withLock { $0.isRunning = false }
@@ -195,8 +194,8 @@ final class Engine {
     init?(_ compression: LogFileConfiguration.Compression) {
         switch compression {
         case .none: return nil
-        case .gzip(let level):
-            guard let opened = nj_gzip_open(Int32(min(max(level, 1), 9))) else { return nil }
+        case .gzip:
+            guard let opened = nj_gzip_open() else { return nil }
             stream = .gzip(opened)
         case .zstd(let level):
             guard let opened = nj_zstd_open(Int32(min(max(level, 1), 19))) else { return nil }

@@ -24,7 +24,7 @@ final class Sampler: Sendable {
     private let table = KeyTable(capacity: Sampler.keys)
     /// Set by the first record that is left out; before that nobody has a weight to collect.
     private let hasLeftOut = Atomic(false)
-    private let names = Mutex<[UInt64: KeyName]>([:])
+    private let names = Guarded<[UInt64: KeyName]>([:])
     private let hasRules: Bool
 
     init(_ sampling: Sampling) {

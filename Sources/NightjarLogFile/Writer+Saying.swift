@@ -60,8 +60,7 @@ extension LogCore {
     }
 
     func tellMissingEngine() {
-        let library = if case .zstd = settings.compression { "libzstd.so.1" } else { "libz.so.1" }
-        tell(.compressionMissing, "\(library) is not installed, rotated files stay plain")
+        tell(.compressionMissing, "libzstd.so.1 is not installed, rotated files stay plain")
     }
 
     func tell(_ kind: LogNotice.Kind, _ text: String) {

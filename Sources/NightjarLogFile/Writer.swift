@@ -48,11 +48,12 @@ extension LogCore {
             errorStream?.rescan()
             if packer.lacksEngine { tellMissingEngine() }
         }
-        // Errors first, and again after every turn of the log's lane: a flood must not keep them waiting.
+        // Errors first, and again after every turn of the log's lane: a flood must not keep them waiting. What came while
+        // this was written waits until it is worth a write: a writer that keeps up would end at a write a line.
         var goesOn = true
         while goesOn {
             goesOn = drainErrors(now)
-            goesOn = drainLog(now) || goesOn
+            goesOn = drainLog(now) && isWorthAWrite || goesOn
         }
         if now >= writer.nextMaintenance { maintain(now) }
         ledgerIfDue(now)
@@ -147,6 +148,12 @@ extension LogCore {
         let isBlocked = writer.blockage != nil || writer.errorBlockage != nil
         let pause = isBlocked ? LogCore.retryInterval : settings.flushInterval.nanoseconds
         return nj_log_bell_wait(bell, seen, Clock.monotonic() + pause)
+    }
+
+    /// Enough waits for a large write, somebody waits for it, or the half that could not be written yet.
+    private var isWorthAWrite: Bool {
+        lane.isHalfWritten || lane.pendingBytes >= lane.wakeAt || wantsFlush.load(ordering: .relaxed)
+            || isUrgent.load(ordering: .relaxed) || isClosing.load(ordering: .acquiring)
     }
 
     private var isAllEmpty: Bool { lane.isEmpty && errorLane?.isEmpty ?? true }

@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import NightjarTestKit
 import Testing
 
 @testable import NightjarLogFile
@@ -31,13 +32,12 @@ func output(_ command: String, _ arguments: [String]) -> String? {
     }
 
     @Test func `gzip files are whole, keep their time and replace the plain ones`() throws {
-        try #require(Engine.isInstalled(.gzip()), "libz.so.1 is not installed")
         try writeRotated(3)
         let plain = try String(contentsOfFile: scratch("a.log.000002"), encoding: .utf8)
         let time = Date(timeIntervalSince1970: 1_700_000_000)
         try FileManager.default.setAttributes([.modificationDate: time], ofItemAtPath: scratch("a.log.000002"))
         let (file, logger) = makeLog(scratch("a.log")) {
-            $0.compression = .gzip()
+            $0.compression = .gzip
             $0.retention.age = nil
         }
         logger.info("start")
@@ -47,6 +47,57 @@ func output(_ command: String, _ arguments: [String]) -> String? {
         let attributes = try FileManager.default.attributesOfItem(atPath: scratch("a.log.000002.gz"))
         #expect(attributes[.modificationDate] as? Date == time)
         #expect(!FileManager.default.fileExists(atPath: scratch("a.log.000002")))
+    }
+
+    /// Inputs that compress in every way, and sizes around every limit of the format.
+    private static func samples(_ random: inout SplitMix) -> [[UInt8]] {
+        let line = Array("{\"time\":\"2026-11-26T04:37:06.123456Z\",\"level\":\"info\",\"message\":\"done 17\"}\n".utf8)
+        let around = [64, 259, 4_096, 65_536, 131_072].flatMap { [$0 - 1, $0, $0 + 1] }
+        let sizes = [0, 1, 2, 3, 7, 8, 262, 300_000] + around
+        return sizes.flatMap { size -> [[UInt8]] in
+            let same = [UInt8](repeating: 0x61, count: size)
+            let noise = (0..<size).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+            let pair = noise.map { 0x61 + $0 % 2 }
+            var log = (0..<size).map { line[$0 % line.count] }
+            for _ in 0..<(size / 20) { log[random.below(size)] = UInt8(truncatingIfNeeded: random.next()) }
+            // Repeats from just within and just beyond the window of 32 KiB.
+            let near = (0..<size).map { noise[$0 % 32_768 % max(1, size)] }
+            let far = (0..<size).map { noise[$0 % 32_769 % max(1, size)] }
+            return [same, noise, pair, log, near, far]
+        }
+    }
+
+    @Test func `gzip gives back every byte, however it is fed and emptied`() throws {
+        var random = SplitMix(seed: 7)
+        for (number, sample) in Self.samples(&random).enumerated() {
+            let step = [1 << 20, 131_072, 4_096, 100][number % 4]
+            let packed = try #require(Self.packed(sample, step: sample.count > 5_000 ? max(step, 1_000) : step))
+            #expect(packed.count <= sample.count + sample.count / 1_000 + 64, "sample \(number)")
+            try Data(packed).write(to: URL(filePath: scratch("sample.gz")))
+            try Data(sample).write(to: URL(filePath: scratch("sample")))
+            let isSame = output("sh", ["-c", "gzip -dc $0/sample.gz | cmp - $0/sample", scratch.path]) != nil
+            #expect(isSame, "sample \(number) of \(sample.count) bytes")
+        }
+    }
+
+    private static func packed(_ sample: [UInt8], step: Int) -> [UInt8]? {
+        guard let engine = Engine(.gzip) else { return nil }
+        let space = UnsafeMutableRawBufferPointer.allocate(byteCount: step, alignment: 16)
+        defer { space.deallocate() }
+        var out: [UInt8] = []
+        return sample.withUnsafeBytes { bytes -> [UInt8]? in
+            var position = 0
+            while true {
+                let part = UnsafeRawBufferPointer(rebasing: bytes[position..<min(position + step, bytes.count)])
+                position += part.count
+                let isDone = engine.feed(part, isLast: part.count < step, space) { packed in
+                    out += packed
+                    return true
+                }
+                guard let isDone else { return nil }
+                if isDone { return out }
+            }
+        }
     }
 
     @Test func `zstd files are whole`() throws {
@@ -80,7 +131,7 @@ func output(_ command: String, _ arguments: [String]) -> String? {
         // Killed while packing 1, and killed between the last two steps of 2.
         try Data([0x1F, 0x8B]).write(to: URL(filePath: scratch(".a.log.000001.packing")))
         #expect(output("gzip", ["-k", scratch("a.log.000002")]) != nil)
-        let (file, logger) = makeLog(scratch("a.log")) { $0.compression = .gzip() }
+        let (file, logger) = makeLog(scratch("a.log")) { $0.compression = .gzip }
         logger.info("start")
         #expect(
             eventually { scratch.names == ["a.log", "a.log.000001.gz", "a.log.000002.gz", "a.log.000003.gz"] },
@@ -113,7 +164,7 @@ func output(_ command: String, _ arguments: [String]) -> String? {
         var noise = Data(count: 300_000)
         noise.withUnsafeMutableBytes { _ = getentropyAll($0) }
         try noise.write(to: URL(filePath: scratch("a.log.000001")))
-        let (file, logger) = makeLog(scratch("a.log")) { $0.compression = .gzip() }
+        let (file, logger) = makeLog(scratch("a.log")) { $0.compression = .gzip }
         logger.info("start")
         #expect(eventually { file.core.packer.failures == 1 && !file.core.packer.isRunning })
         file.close(within: .seconds(20))
@@ -133,7 +184,7 @@ func output(_ command: String, _ arguments: [String]) -> String? {
         let held = open(scratch("a.log.000001"), O_WRONLY | O_APPEND)
         defer { close(held) }
         #expect(flock(held, LOCK_SH) == 0)
-        let (file, logger) = makeLog(scratch("a.log")) { $0.compression = .gzip() }
+        let (file, logger) = makeLog(scratch("a.log")) { $0.compression = .gzip }
         logger.info("start")
         #expect(eventually { file.core.packer.failures > 0 && !file.core.packer.isRunning })
         #expect(scratch.names == ["a.log", "a.log.000001"])

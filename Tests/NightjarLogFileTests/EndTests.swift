@@ -119,18 +119,66 @@ import Testing
             let child = fork()
             if child == 0 {
                 logger.info("line 1000")
-                EndTests.keptAlive?.close()
+                EndTests.keptAlive?.close(within: .seconds(60))
                 _exit(EndTests.keptAlive?.ledger.kept == 1 ? 0 : 1)
             }
             var status: Int32 = 0
             waitpid(child, &status, 0)
-            EndTests.keptAlive?.close()
+            EndTests.keptAlive?.close(within: .seconds(60))
             exit(status == 0 && EndTests.keptAlive?.ledger.kept == 200 ? 0 : 1)
         }
         let numbers = records([scratch("a.log")]).compactMap { record in
             (record["message"] as? String).flatMap { Int($0.dropFirst(5)) }
         }
         #expect(numbers.sorted() == Array(0..<200) + [1_000])
+    }
+
+    @Test(.enabled(if: !isThreadSanitized, "ThreadSanitizer allows no thread after fork"))
+    func `a fork in the middle of a flood leaves no lock behind and no line torn, in parent or child`() async {
+        await #expect(processExitsWith: .success) { [path = scratch("a.log") as String] in
+            typealias Fork = @convention(c) () -> Int32
+            let fork = unsafeBitCast(dlsym(UnsafeMutableRawPointer(bitPattern: 0), "fork"), to: Fork.self)
+            let (file, logger) = makeLog(path) {
+                $0.rotation.bytes = 256 << 10
+                $0.compression = .gzip
+                $0.flushInterval = .milliseconds(1)
+                $0.errorFile = .init()
+                $0.sampling.rules = [.debug: .firstThenEvery(first: 1, every: 10)]
+            }
+            let stops = Atomic(false)
+            nonisolated(unsafe) var written = 0
+            let flood = Thread {
+                while !stops.load(ordering: .relaxed) {
+                    logger.info("flood \(written)")
+                    if written % 500 == 0 { logger.error("flood \(written)") }
+                    logger.debug("left out")
+                    written += 1
+                    if written % 1_000 == 0 { file.flush(within: .seconds(60)) }
+                }
+            }
+            flood.start()
+            var failures = 0
+            for round in 0..<60 {
+                let child = fork()
+                if child == 0 {
+                    logger.info("child \(round)")
+                    logger.error("child \(round)")
+                    _ = file.health
+                    file.close(within: .seconds(60))
+                    _exit(file.ledger.kept == 2 && file.ledger.produced == 2 ? 0 : 1)
+                }
+                var status: Int32 = 0
+                waitpid(child, &status, 0)
+                if status != 0 { failures += 1 }
+                usleep(1_000)
+            }
+            stops.store(true, ordering: .relaxed)
+            while !flood.isFinished { usleep(1_000) }
+            file.close(within: .seconds(60))
+            exit(failures == 0 && file.ledger.droppedErrors == 0 ? 0 : 1)
+        }
+        let errors = records(files(scratch("a-error.log"))).compactMap { $0["message"] as? String }
+        #expect(errors.filter { $0.hasPrefix("child ") } == (0..<60).map { "child \($0)" })
     }
 
     @Test func `letting go of the last logger closes the log and its thread`() {

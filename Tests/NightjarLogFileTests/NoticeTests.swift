@@ -1,3 +1,4 @@
+import CZstd
 import Foundation
 import Logging
 import Synchronization
@@ -80,34 +81,25 @@ import Testing
         return !teller.toJournal(LogNotice(kind: .levelOverride, path: "/a", text: "full?"))
     }
 
-    @Test(.enabled(if: PrivateMounts.areAllowed, PrivateMounts.reason))
-    func `without the library files stay plain, and that is said once`() async {
-        // In a process that has not loaded it yet (libzstd comes with libsystemd, libz does not), hidden under /dev/null.
+    @Test func `without the library files stay plain, and that is said once`() async {
         await #expect(processExitsWith: .success) {
-            let found = PrivateMounts.run { () -> Bool in
-                let hidden = PrivateMounts.shell(
-                    """
-                    for library in $(ls /lib/*/libz.so.1* /usr/lib/*/libz.so.1* /usr/lib64/libz.so.1* 2>/dev/null); do
-                        mount --bind /dev/null $(readlink -f $library)
-                    done
-                    """)
-                let directory = Scratch()
-                let told = Mutex<[LogNotice]>([])
-                let (file, logger) = makeLog(directory("a.log")) {
-                    $0.compression = .gzip()
-                    $0.rotation.bytes = 4_096
-                    $0.notices = .call { notice in told.withLock { $0.append(notice) } }
-                }
-                for index in 0..<300 {
-                    logger.info("line \(index)")
-                    if index % 20 == 19 { file.flush(within: .seconds(20)) }
-                }
-                let isTold = eventually { !told.withLock { $0 }.isEmpty }
-                file.close(within: .seconds(20))
-                return hidden && isTold && told.withLock { $0 }.map(\.kind) == [.compressionMissing]
-                    && records(files(directory("a.log"))).count == 300
+            // Other libraries of this process bring libzstd along, so it is looked for under a name that nothing has.
+            nj_zstd_look_for("libzstd.so.none")
+            let directory = Scratch()
+            let told = Mutex<[LogNotice]>([])
+            let (file, logger) = makeLog(directory("a.log")) {
+                $0.compression = .zstd()
+                $0.rotation.bytes = 4_096
+                $0.notices = .call { notice in told.withLock { $0.append(notice) } }
             }
-            exit(found == true ? 0 : 1)
+            for index in 0..<300 {
+                logger.info("line \(index)")
+                if index % 20 == 19 { file.flush(within: .seconds(20)) }
+            }
+            let isTold = eventually { !told.withLock { $0 }.isEmpty }
+            file.close(within: .seconds(20))
+            let isWhole = records(files(directory("a.log"))).count == 300
+            exit(isTold && isWhole && told.withLock { $0 }.map(\.kind) == [.compressionMissing] ? 0 : 1)
         }
     }
 }

@@ -186,7 +186,7 @@ import Testing
         file.close(within: .seconds(20))
     }
 
-    @Test(arguments: [LogFileConfiguration.Compression.none, .gzip(), .zstd()])
+    @Test(arguments: [LogFileConfiguration.Compression.none, .gzip, .zstd()])
     func `the budget is never exceeded, at any moment`(_ compression: LogFileConfiguration.Compression) {
         let (file, logger) = makeLog(scratch("a.log")) {
             $0.retention = .init(totalBytes: 1 << 20)
@@ -227,9 +227,9 @@ import Testing
         for index in 1..<5_001 { logger.info("line \(index)") }
         file.flush(within: .seconds(20))
         file.close(within: .seconds(20))
-        // 5,000 lines: as few writes as the writer is slow; when it keeps up, still many lines a write.
+        // 5,000 lines are 600 KB: a write when a quarter of a megabyte waits, and one for the rest.
         let calls = file.core.stream.writes - before
-        #expect(calls > 0 && calls < 1_000, "\(calls) writes for 5,000 lines")
+        #expect(calls > 0 && calls <= 20, "\(calls) writes for 5,000 lines")
         #expect(file.ledger.kept == 5_000 + 1)
     }
 }

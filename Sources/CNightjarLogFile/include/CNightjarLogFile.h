@@ -1,6 +1,8 @@
 // What the log file needs below Swift: an adaptive lock around pending lines, threads with a small stack and a low
 // priority, and the one piece that has to be async-signal-safe: handing pending lines to the kernel during a crash.
 #pragma once
+#include "CNightjarGzip.h"
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <stddef.h>
@@ -66,6 +68,18 @@ void nj_log_crash_install(void);
 extern _Atomic(uint32_t) nj_log_fork_count;
 static inline uint32_t nj_log_fork_generation(void) { return __atomic_load_n((uint32_t *)&nj_log_fork_count, __ATOMIC_RELAXED); }
 void nj_log_fork_watch(void);
+
+// A lock that is free again in the child of a fork.
+typedef struct nj_log_guard {
+    pthread_mutex_t lock;
+    uint32_t generation;
+} nj_log_guard;
+
+void nj_log_guard_init(nj_log_guard *guard);
+void nj_log_guard_destroy(nj_log_guard *guard);
+// 1 where the caller is the first in this child to hold it.
+int nj_log_guard_lock(nj_log_guard *guard);
+void nj_log_guard_unlock(nj_log_guard *guard);
 
 // One datagram, never waiting: 0 where it was taken, else an errno.
 int nj_log_datagram(const char *socket_path, const void *bytes, size_t count);
