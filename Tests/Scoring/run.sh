@@ -7,9 +7,9 @@ nightjar=${1:-../../.build/debug/nightjar}
 work=$(mktemp -d /tmp/nightjar-scoring.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 
-# Seed 24 took no part in choosing any parameter.
+# These seeds took no part in choosing any parameter. Many log traces: of 64, one false alarm more or less is 4 %.
 python3 make_disk_traces.py "$work/disk" --seed 24 --each 3
-python3 make_log_traces.py "$work/log" --seed 24 --traces 64
+python3 make_log_traces.py "$work/log" --seed 81 --traces 192
 python3 make_stall_traces.py "$work/stall" --seed 24 --each 4
 disk=$(python3 score_disk.py "$work/disk" -v -- "$nightjar" replay {} --format json)
 log=$(python3 score_log.py "$work/log" -v -- "$nightjar" replay {} --format json)
@@ -32,6 +32,7 @@ bars = [
     ("disk false alarms a disk-day", disk["false_alarms_per_disk_day"], "<=", 0.02),
     ("flood precision, x8 and more", log["precision_x8"], ">=", 0.95),
     ("flood recall, x8 and more", log["x8"]["recall"], ">=", 0.90),
+    ("flood delay, half of them within minutes", log["x8"]["median_delay_min"], "<=", 60),
     ("flood culprit right", log["x8"]["culprit_right"], ">=", 0.98),
     ("stall precision", stall["precision"], ">=", 0.95),
     ("stall recall", stall["recall"], ">=", 0.95),

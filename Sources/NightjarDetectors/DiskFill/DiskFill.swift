@@ -9,12 +9,16 @@ public import NightjarModel
 /// Space on one file system that runs out.
 ///
 /// One value a file system, at most 10 KiB. A step costs about 100 ns, and once in half an hour the forecast's 50 µs.
-public struct DiskFill: Sendable, Equatable {
+public struct DiskFill: FillDetector {
     /// The card's settings, worked out once.
-    public struct Settings: Hashable, Sendable {
+    public struct Settings: FillDetectorSettings {
         public var fill: FillSettings
 
-        public init(_ values: SettingValues = SettingValues(DiskFill.card)) {
+        /// The card's defaults.
+        public init() { self.init(SettingValues(DiskFill.card)) }
+
+        /// From the card's settings.
+        public init(_ values: SettingValues) {
             fill = FillSettings()
             fill.within = values.duration("WarnWithin")
             fill.floorShare = values.share("StaticFloor")
@@ -22,14 +26,12 @@ public struct DiskFill: Sendable, Equatable {
         }
     }
 
-    private var watch = FillWatch()
+    /// All that is remembered.
+    public var watch = FillWatch()
     /// What the last sample left behind.
     public private(set) var state = FillState()
 
     public init() {}
-
-    /// The newest forecast; nil where nothing says that it will be full within a week.
-    public var timeToFull: Duration? { watch.timeToFull }
 
     /// Takes one sample. A read-only file system and one without a size are left alone.
     public mutating func step(_ sample: MountSample, _ settings: Settings) -> FillState {
@@ -41,30 +43,11 @@ public struct DiskFill: Sendable, Equatable {
             size: Double(sample.size.count), available: Double(sample.available.count), at: sample.time, settings.fill)
         return state
     }
-
-    /// What the last step found, in words; nil where nothing holds.
-    public func finding(_ sample: MountSample) -> Finding? { Self.finding(state, sample) }
-
-    /// The same, answered in words.
-    public mutating func observe(_ sample: MountSample, _ settings: Settings = Settings()) -> Answer {
-        let state = step(sample, settings)
-        if let finding = Self.finding(state, sample) { return .found(finding) }
-        return state.isTooEarly ? .tooEarly : .quiet
-    }
-
-    /// Appends the state, versioned; `init(decoding:)` reads it back.
-    public func encode(into out: inout [UInt8]) { watch.encode(into: &out) }
-
-    /// Nil for another version or corrupt bytes: then start with `init()`.
-    public init?(decoding reader: inout ByteReader) {
-        guard let watch = FillWatch(decoding: &reader) else { return nil }
-        self.watch = watch
-    }
 }
 
 extension DiskFill {
-    /// The finding in words, nil where nothing holds.
-    static func finding(_ state: FillState, _ sample: MountSample) -> Finding? {
+    /// What was found, in words; nil where nothing holds.
+    public static func finding(_ state: FillState, _ sample: MountSample) -> Finding? {
         guard let stage = state.stage else { return nil }
         let words = FillWords(
             name: sample.mountPoint, state: state, size: Double(sample.size.count),

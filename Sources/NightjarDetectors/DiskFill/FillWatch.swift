@@ -55,7 +55,7 @@ public struct FillSettings: Hashable, Sendable {
 }
 
 /// The conditions of one file system; a value, restart-equal through `encode`. At most 10 KiB.
-struct FillWatch: Sendable, Equatable {
+public struct FillWatch: Sendable, Equatable {
     private(set) var history: FillHistory?
     private var bursts = FillBurst.all
     private var nextEvaluation = Moment(nanoseconds: 0)

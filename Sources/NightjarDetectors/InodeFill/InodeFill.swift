@@ -9,26 +9,28 @@ public import NightjarModel
 /// Inodes of one file system that run out.
 ///
 /// One value a file system, at most 10 KiB; a step costs about 100 ns.
-public struct InodeFill: Sendable, Equatable {
+public struct InodeFill: FillDetector {
     /// The card's settings, worked out once.
-    public struct Settings: Hashable, Sendable {
+    public struct Settings: FillDetectorSettings {
         public var fill: FillSettings
 
-        public init(_ values: SettingValues = SettingValues(InodeFill.card)) {
+        /// The card's defaults.
+        public init() { self.init(SettingValues(InodeFill.card)) }
+
+        /// From the card's settings.
+        public init(_ values: SettingValues) {
             fill = FillSettings()
             fill.within = values.duration("WarnWithin")
             fill.floorShare = values.share("StaticFloor")
         }
     }
 
-    private var watch = FillWatch()
+    /// All that is remembered.
+    public var watch = FillWatch()
     /// What the last sample left behind.
     public private(set) var state = FillState()
 
     public init() {}
-
-    /// The newest forecast; nil where nothing says that inodes will be gone within a week.
-    public var timeToFull: Duration? { watch.timeToFull }
 
     /// Takes one sample. Without inode counts, or read-only, it changes nothing.
     public mutating func step(_ sample: MountSample, _ settings: Settings) -> FillState {
@@ -39,29 +41,11 @@ public struct InodeFill: Sendable, Equatable {
         state = watch.observe(size: Double(inodes), available: Double(free), at: sample.time, settings.fill)
         return state
     }
-
-    /// What the last step found, in words; nil where nothing holds.
-    public func finding(_ sample: MountSample) -> Finding? { Self.finding(state, sample) }
-
-    /// The same, answered in words.
-    public mutating func observe(_ sample: MountSample, _ settings: Settings = Settings()) -> Answer {
-        let state = step(sample, settings)
-        if let finding = Self.finding(state, sample) { return .found(finding) }
-        return state.isTooEarly ? .tooEarly : .quiet
-    }
-
-    /// Appends the state, versioned; `init(decoding:)` reads it back.
-    public func encode(into out: inout [UInt8]) { watch.encode(into: &out) }
-
-    /// Nil for another version or corrupt bytes: then start with `init()`.
-    public init?(decoding reader: inout ByteReader) {
-        guard let watch = FillWatch(decoding: &reader) else { return nil }
-        self.watch = watch
-    }
 }
 
 extension InodeFill {
-    static func finding(_ state: FillState, _ sample: MountSample) -> Finding? {
+    /// What was found, in words; nil where nothing holds.
+    public static func finding(_ state: FillState, _ sample: MountSample) -> Finding? {
         guard let stage = state.stage, let inodes = sample.inodes, let free = sample.inodesFree else { return nil }
         let words = FillWords(
             name: "\(sample.mountPoint) (inodes)", state: state, size: Double(inodes), available: Double(free)
