@@ -97,6 +97,10 @@ if [ "$quick" = no ]; then
         nightjar show "$id" --socket "$socket"
         kill "$flood" 2>/dev/null || true
         nightjar disk --socket "$socket"
+        wait "$flood" 2>/dev/null || true
+        say "the same service and the same debug log, through NightjarLogFile: 600 MB of lines on the same 256 MB"
+        nightjar-incident debug-log-tamed --directory "$work/disk" --rate 30000000 --seconds 20
+        echo "no request failed, the log kept to its budget, and it says itself what was left out"
     fi
 fi
 

@@ -12,8 +12,8 @@ let debugLog = Incident(
     run: { arguments in try runDebugLog(arguments: arguments) }
 )
 
-/// `--directory DIR` where to fill (else a small ext4 of 256 MB is mounted for it, as root), `--rate BYTES` a second
-/// (2,000,000), `--seconds N`. Deletes what it wrote when it ends.
+/// `--directory DIR` where to fill, `--rate BYTES` a second (3,000,000), `--seconds N`. On a file system of more than 1 GiB,
+/// or without a directory, an ext4 of 256 MB is mounted for it, as root. Takes away what it wrote and mounted when it ends.
 func runDebugLog(arguments: Arguments) throws {
     let disk = try SmallDisk(for: "debug-log", arguments)
     defer { disk.end() }
@@ -42,7 +42,7 @@ struct DebugService {
 
     init(directory: String, _ arguments: Arguments) {
         self.directory = directory
-        rate = max(1, arguments.value("--rate").flatMap(Double.init) ?? 2_000_000)
+        rate = max(1, arguments.value("--rate").flatMap(Double.init) ?? 3_000_000)
         seconds = arguments.seconds
     }
 
@@ -50,7 +50,7 @@ struct DebugService {
     mutating func run(_ debug: (String) -> Int) {
         let began = monotonicSeconds()
         var said = began
-        while monotonicSeconds() - began < seconds {
+        while monotonicSeconds() - began < seconds, !EndSignal.isHere {
             let due = Int((monotonicSeconds() - began) * rate)
             while offered < due {
                 let line = DebugService.line(offered)
@@ -99,36 +99,55 @@ struct SmallDisk {
     private let image: String?
 
     init(for name: String, _ arguments: Arguments) throws {
-        if let asked = arguments.value("--directory") {
+        let asked = arguments.value("--directory")
+        if let asked, SmallDisk.isSmall(asked) {
             directory = asked
             image = nil
             return
         }
         guard geteuid() == 0 else {
-            throw Trouble(text: "needs root to mount a small disk, or --directory DIR on a disk that may fill")
+            throw Trouble(text: "needs root to mount a small disk, or --directory DIR on a disk of less than 1 GiB")
         }
-        directory = "/run/nightjar-drill/\(name)"
+        EndSignal.listen()
+        directory = asked ?? "/run/nightjar-drill/\(name)"
         let image = "/var/tmp/nightjar-drill-\(name)-\(getpid()).img"
         self.image = image
         let made = SmallDisk.shell(
             """
-            mkdir -p \(directory) && truncate -s 256M \(image) && mkfs.ext4 -q -m 0 \(image) \
-            && mount -o loop \(image) \(directory)
+            mkdir -p '\(directory)' && truncate -s 256M \(image) && mkfs.ext4 -q -m 0 \(image) \
+            && mount -o loop \(image) '\(directory)'
             """)
         guard made else {
             unlink(image)
             throw Trouble(
-                text: "cannot mount a small disk at \(directory): give --directory DIR on a disk that may fill")
+                text: "cannot mount a small disk at \(directory): give --directory DIR on a disk of less than 1 GiB")
         }
         print("mounted 256 MB at \(directory)")
+    }
+
+    /// A disk that may be filled: nobody keeps much on it.
+    private static func isSmall(_ directory: String) -> Bool {
+        var status = statvfs()
+        return statvfs(directory, &status) == 0 && UInt64(status.f_blocks) * UInt64(status.f_frsize) <= 1 << 30
     }
 
     /// Unmounts and deletes what was mounted.
     func end() {
         guard let image else { return }
-        _ = SmallDisk.shell("umount -l \(directory); rmdir \(directory)")
+        _ = SmallDisk.shell("umount -l '\(directory)'; rmdir '\(directory)'")
         unlink(image)
     }
 
     private static func shell(_ command: String) -> Bool { system("{ \(command); } >/dev/null 2>&1") == 0 }
 }
+
+/// A drill ends its incident by a signal; what was mounted has to go away all the same.
+private enum EndSignal {
+    static var isHere: Bool { endSignalCame != 0 }
+
+    static func listen() {
+        for number in [SIGTERM, SIGINT] { signal(number) { _ in endSignalCame = 1 } }
+    }
+}
+
+private nonisolated(unsafe) var endSignalCame: sig_atomic_t = 0

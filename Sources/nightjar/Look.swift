@@ -76,24 +76,13 @@ struct Disk: ParsableCommand {
         abstract: "File systems: how full, when full, who fills them, and what could be freed.",
         discussion: "Asks the agent. Without one it looks for a few seconds itself; forecasts need the agent.")
 
-    @Option(help: "without an agent: how long to look, in seconds")
-    var seconds = 3.0
-
-    @OptionGroup var agent: AgentOptions
-    @OptionGroup var output: OutputOptions
-
-    func validate() throws {
-        guard (0.1...3600).contains(seconds) else { throw ValidationError("--seconds must be 0.1 to 3600") }
-    }
+    @OptionGroup var look: LookOptions
 
     func run() throws {
-        try say(
-            agent.get("/api/v1/disks?\(output.query)") {
-                if output.format == .table { warn("no agent runs: looking for \(seconds) s") }
-                let snapshot = DiskSnapshot.measure(span: .seconds(seconds))
-                return output.format == .json
-                    ? snapshot.json.text + "\n" : DiskTable.text(snapshot, width: output.width)
-            })
+        try look.answer("/api/v1/disks") { span in
+            let snapshot = DiskSnapshot.measure(span: span)
+            return (snapshot.json, { DiskTable.text(snapshot, width: $0) })
+        }
     }
 }
 
@@ -103,8 +92,20 @@ struct Logs: ParsableCommand {
         discussion: "Asks the agent. Without one it looks for a few seconds itself; what is usual only the agent knows."
     )
 
+    @OptionGroup var look: LookOptions
+
+    func run() throws {
+        try look.answer("/api/v1/logs") { span in
+            let snapshot = LogSnapshot.measure(span: span)
+            return (snapshot.json, { LogTable.text(snapshot, width: $0) })
+        }
+    }
+}
+
+/// Options of commands that ask the agent and, where none runs, look for a few seconds themselves.
+struct LookOptions: ParsableArguments {
     @Option(help: "without an agent: how long to look, in seconds")
-    var seconds = 5.0
+    var seconds = 4.0
 
     @OptionGroup var agent: AgentOptions
     @OptionGroup var output: OutputOptions
@@ -113,12 +114,15 @@ struct Logs: ParsableCommand {
         guard (0.1...3600).contains(seconds) else { throw ValidationError("--seconds must be 0.1 to 3600") }
     }
 
-    func run() throws {
+    /// Prints what the agent answers, else what `measure` sees within that time.
+    func answer(_ path: String, measure: (Duration) -> (json: JSON, table: (Int) -> String)) throws {
         try say(
-            agent.get("/api/v1/logs?\(output.query)") {
-                if output.format == .table { warn("no agent runs: looking for \(seconds) s") }
-                let snapshot = LogSnapshot.measure(span: .seconds(seconds))
-                return output.format == .json ? snapshot.json.text + "\n" : LogTable.text(snapshot, width: output.width)
+            agent.get("\(path)?\(output.query)") {
+                if output.format == .table {
+                    warn("no agent runs: looking for \(Duration.seconds(seconds).spoken); history needs the agent")
+                }
+                let seen = measure(.seconds(seconds))
+                return output.format == .json ? seen.json.text + "\n" : seen.table(output.width)
             })
     }
 }
