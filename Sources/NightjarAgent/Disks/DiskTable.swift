@@ -21,7 +21,7 @@ public enum DiskTable {
         var lines = [grid.headLine]
         for (position, row) in snapshot.rows.enumerated() {
             lines.append(grid.lines[position])
-            lines += tree(details(row))
+            lines += tree(details(row, width: width - 5))
         }
         lines += snapshot.notes.map { "note: \($0)" }
         return lines.map { TextGrid.cut($0, width) }.joined(separator: "\n") + "\n"
@@ -59,14 +59,13 @@ public enum DiskTable {
         }
     }
 
-    private static func details(_ row: DiskSnapshot.Row) -> [[String]] {
+    private static func details(_ row: DiskSnapshot.Row, width: Int) -> [[String]] {
         var out: [[String]] = []
         for file in row.growing.prefix(4) {
             let deleted = file.isDeleted ? " (deleted)" : ""
             let writer = file.writers.first?.label ?? "held open by nobody"
-            var lines = [
-                "\(file.path)\(deleted)  +\(DiskCulprit.pace(file.growth, file.span)), \(file.size)   \(writer)"
-            ]
+            var lines = fitting(
+                "\(file.path)\(deleted)  +\(DiskCulprit.pace(file.growth, file.span)), \(file.size)", writer, width)
             if let template = file.template {
                 let level = template.level.map { "\($0.word): " } ?? ""
                 lines.append("  \(DiskCulprit.percent(template.share)) \(level)\(template.text)")
@@ -76,10 +75,16 @@ public enum DiskTable {
         }
         if let folder = row.folder { out.append(["\(folder.path)  grew by \(folder.growth) in \(folder.span.spoken)"]) }
         for file in row.deleted.prefix(4) {
-            out.append(["\(file.path) (deleted)  holds \(file.held)   \(file.holders.first?.label ?? "?")"])
+            out.append(
+                fitting("\(file.path) (deleted)  holds \(file.held)", file.holders.first?.label ?? "?", width))
         }
         for advice in row.advice.prefix(3) { out.append(["\(advice.what)  \(advice.bytes)   \(advice.command)"]) }
         return out
+    }
+
+    /// What and who on one line, or on two: who it is is never what a narrow terminal cuts away.
+    private static func fitting(_ what: String, _ who: String, _ width: Int) -> [String] {
+        what.count + 3 + who.count <= width ? ["\(what)   \(who)"] : [what, "  \(who)"]
     }
 
     /// Branches for the first line of each group, a trunk for the others.

@@ -1,7 +1,7 @@
 // `nightjar logs` as a person reads it: the loudest sources, and below each the message that makes most of it.
 //
 //     NOW          HOUR      DAY       × USUAL  SOURCE
-//     1.1 MiB/s    3.9 GiB   4.2 GiB   24       /var/log/app.log   checkout (checkout.service, pid 4242)   flood
+//     1.1 MiB/s    3.9 GiB   4.2 GiB   24       /var/log/app.log   flood   checkout (checkout.service, pid 4242)
 //       ╰─ 92 % debug: cache miss for key=<*> in <*>   first seen 2.1 h ago
 //     212 B/s      760 KiB   18 MiB    1.1      sshd.service (journal)
 
@@ -17,13 +17,16 @@ public enum LogTable {
         let rows = snapshot.rows.filter { $0.total > 0 }.prefix(limit)
         var lines: [String] = []
         if rows.isEmpty {
-            lines.append("no log has written anything yet")
+            lines.append("no log has written anything yet: neither a file that is watched nor a unit of the journal")
         } else {
             let grid = TextGrid(head: ["NOW", "HOUR", "DAY", "× USUAL", "SOURCE"], rows: rows.map(cells))
             lines.append(grid.headLine)
             for (position, row) in rows.enumerated() {
-                lines.append(grid.lines[position])
-                lines += templates(row, at: snapshot.time)
+                let line = grid.lines[position]
+                lines.append(line)
+                // Who writes it is never what a narrow terminal cuts away.
+                let cutsWriter = line.count > width && row.writer != nil
+                lines += tree(templates(row, at: snapshot.time) + (cutsWriter ? [writer(row)] : []))
             }
         }
         let silent = snapshot.rows.count - rows.count
@@ -34,8 +37,8 @@ public enum LogTable {
 
     private static func cells(_ row: LogSnapshot.Row) -> [String] {
         var source = row.isFile ? row.source : "\(row.source) (journal)"
-        if let writer = row.writer { source += "   \(writer.label)" }
         if row.isFlood { source += "   flood" }
+        if let writer = row.writer { source += "   \(writer.label)" }
         let ratio = row.ratio.map { $0 >= 9.95 ? "\(Int64(min($0, 1e9).rounded()))" : "\(($0 * 10).rounded() / 10)" }
         return [
             "\(Bytes(Int64(min(row.pace, 9e18))))/s", row.lastHour.description, row.lastDay.description, ratio ?? "-",
@@ -53,6 +56,12 @@ public enum LogTable {
         }
         if row.debugShare >= 0.5 { lines.append("mostly of level debug: was a debug log left on?") }
         if row.suppressed > 0 { lines.append("journald held back \(row.suppressed) more entries") }
-        return lines.enumerated().map { position, line in "  \(position == lines.count - 1 ? "╰─" : "├─") \(line)" }
+        return lines
+    }
+
+    private static func writer(_ row: LogSnapshot.Row) -> String { "written by \(row.writer?.label ?? "nobody")" }
+
+    private static func tree(_ lines: [String]) -> [String] {
+        lines.enumerated().map { position, line in "  \(position == lines.count - 1 ? "╰─" : "├─") \(line)" }
     }
 }
