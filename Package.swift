@@ -80,6 +80,7 @@ let package = Package(
         .systemLibrary(
             name: "CNightjarSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .target(name: "CZlib", cSettings: strictC, linkerSettings: [.linkedLibrary("dl")]),
         .target(name: "CZstd", cSettings: strictC, linkerSettings: [.linkedLibrary("dl")]),
         .target(name: "CNightjarLogFile", cSettings: strictC),
 
@@ -98,7 +99,7 @@ let package = Package(
         room(
             "NightjarLogFile",
             [
-                "CZstd", "CNightjarLogFile",
+                "CZlib", "CZstd", "CNightjarLogFile",
                 .product(name: "Logging", package: "swift-log", condition: logTrait),
             ]),
 

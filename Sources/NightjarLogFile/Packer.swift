@@ -5,6 +5,7 @@
 // next round begins that file again: the plain file is always there until the packed one is whole.
 
 internal import CNightjarLogFile
+internal import CZlib
 internal import CZstd
 import Glibc
 import Synchronization
@@ -57,7 +58,7 @@ final class Packer: Sendable {
             return nil
         }
         let argument = Unmanaged.passRetained(self)
-        // gzip and zstd keep their state on the heap; the stack is for our own few frames.
+        // zlib and zstd keep their state on the heap; the stack is for our own few frames.
         if nj_log_thread_start("nightjar-pack", 128 << 10, body, argument.toOpaque()) != 0 {
             argument.release()
             state.withLock { $0.isRunning = false }
@@ -118,10 +119,16 @@ final class Packer: Sendable {
         -> Bool
     {
         let plainPath = files.path(of: file)
-        let packing: RotatedFile.Packing = if case .zstd = compression { .zstd } else { .gzip }
-        let packedPath = files.path(number: file.number, packing: packing)
-        // Killed between the last two steps: the packed file is whole.
-        if access(packedPath, F_OK) == 0 { return unlink(plainPath) == 0 }
+        // Killed between the last two steps: the packed file is whole, whichever codec was set then.
+        for packing in [RotatedFile.Packing.gzip, .zstd]
+        where access(files.path(number: file.number, packing: packing), F_OK) == 0 {
+            return unlink(plainPath) == 0
+        }
+        guard let engine = Engine(compression) else {
+            engineIsMissing.store(true, ordering: .relaxed)
+            return false
+        }
+        let packedPath = files.path(number: file.number, packing: engine.packing)
         let plain = open(plainPath, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard plain >= 0 else { return false }
         defer { close(plain) }
@@ -134,7 +141,7 @@ final class Packer: Sendable {
         guard half >= 0 else { return false }
         defer { close(half) }
         _ = flock(half, LOCK_EX | LOCK_NB)
-        guard stream(plain, half, limit: Int(status.st_size), compression), finish(plain, half, status),
+        guard stream(plain, half, limit: Int(status.st_size), engine), finish(plain, half, status),
             rename(halfPath, packedPath) == 0
         else {
             unlink(halfPath)
@@ -158,13 +165,7 @@ final class Packer: Sendable {
     }
 
     /// Never writes more than the plain file holds.
-    private func stream(_ plain: Int32, _ half: Int32, limit: Int, _ compression: LogFileConfiguration.Compression)
-        -> Bool
-    {
-        guard let engine = Engine(compression) else {
-            engineIsMissing.store(true, ordering: .relaxed)
-            return false
-        }
+    private func stream(_ plain: Int32, _ half: Int32, limit: Int, _ engine: Engine) -> Bool {
         // On the heap by hand: a temporary allocation of constant size is put on the stack, however large.
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: Packer.chunk * 2, alignment: 16)
         defer { memory.deallocate() }
@@ -194,12 +195,28 @@ final class Engine {
     init?(_ compression: LogFileConfiguration.Compression) {
         switch compression {
         case .none: return nil
-        case .gzip:
-            guard let opened = nj_gzip_open() else { return nil }
+        case .automatic:
+            if let opened = nj_zstd_open(1) {
+                stream = .zstd(opened)
+            } else if let opened = nj_gzip_open(1) {
+                stream = .gzip(opened)
+            } else {
+                return nil
+            }
+        case .gzip(let level):
+            guard let opened = nj_gzip_open(Int32(min(max(level, 1), 9))) else { return nil }
             stream = .gzip(opened)
         case .zstd(let level):
             guard let opened = nj_zstd_open(Int32(min(max(level, 1), 19))) else { return nil }
             stream = .zstd(opened)
+        }
+    }
+
+    /// What its files are called.
+    var packing: RotatedFile.Packing {
+        switch stream {
+        case .gzip: .gzip
+        case .zstd: .zstd
         }
     }
 

@@ -60,7 +60,13 @@ extension LogCore {
     }
 
     func tellMissingEngine() {
-        tell(.compressionMissing, "libzstd.so.1 is not installed, rotated files stay plain")
+        let library =
+            switch settings.compression {
+            case .gzip: "libz.so.1"
+            case .zstd: "libzstd.so.1"
+            case .automatic, .none: "neither libzstd.so.1 nor libz.so.1"
+            }
+        tell(.compressionMissing, "\(library) is not installed, rotated files stay plain")
     }
 
     func tell(_ kind: LogNotice.Kind, _ text: String) {

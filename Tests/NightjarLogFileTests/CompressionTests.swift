@@ -37,7 +37,7 @@ func output(_ command: String, _ arguments: [String]) -> String? {
         let time = Date(timeIntervalSince1970: 1_700_000_000)
         try FileManager.default.setAttributes([.modificationDate: time], ofItemAtPath: scratch("a.log.000002"))
         let (file, logger) = makeLog(scratch("a.log")) {
-            $0.compression = .gzip
+            $0.compression = .gzip()
             $0.retention.age = nil
         }
         logger.info("start")
@@ -81,7 +81,7 @@ func output(_ command: String, _ arguments: [String]) -> String? {
     }
 
     private static func packed(_ sample: [UInt8], step: Int) -> [UInt8]? {
-        guard let engine = Engine(.gzip) else { return nil }
+        guard let engine = Engine(.gzip()) else { return nil }
         let space = UnsafeMutableRawBufferPointer.allocate(byteCount: step, alignment: 16)
         defer { space.deallocate() }
         var out: [UInt8] = []
@@ -131,7 +131,7 @@ func output(_ command: String, _ arguments: [String]) -> String? {
         // Killed while packing 1, and killed between the last two steps of 2.
         try Data([0x1F, 0x8B]).write(to: URL(filePath: scratch(".a.log.000001.packing")))
         #expect(output("gzip", ["-k", scratch("a.log.000002")]) != nil)
-        let (file, logger) = makeLog(scratch("a.log")) { $0.compression = .gzip }
+        let (file, logger) = makeLog(scratch("a.log")) { $0.compression = .gzip() }
         logger.info("start")
         #expect(
             eventually { scratch.names == ["a.log", "a.log.000001.gz", "a.log.000002.gz", "a.log.000003.gz"] },
@@ -164,7 +164,7 @@ func output(_ command: String, _ arguments: [String]) -> String? {
         var noise = Data(count: 300_000)
         noise.withUnsafeMutableBytes { _ = getentropyAll($0) }
         try noise.write(to: URL(filePath: scratch("a.log.000001")))
-        let (file, logger) = makeLog(scratch("a.log")) { $0.compression = .gzip }
+        let (file, logger) = makeLog(scratch("a.log")) { $0.compression = .gzip() }
         logger.info("start")
         #expect(eventually { file.core.packer.failures == 1 && !file.core.packer.isRunning })
         file.close(within: .seconds(20))
@@ -184,7 +184,7 @@ func output(_ command: String, _ arguments: [String]) -> String? {
         let held = open(scratch("a.log.000001"), O_WRONLY | O_APPEND)
         defer { close(held) }
         #expect(flock(held, LOCK_SH) == 0)
-        let (file, logger) = makeLog(scratch("a.log")) { $0.compression = .gzip }
+        let (file, logger) = makeLog(scratch("a.log")) { $0.compression = .gzip() }
         logger.info("start")
         #expect(eventually { file.core.packer.failures > 0 && !file.core.packer.isRunning })
         #expect(scratch.names == ["a.log", "a.log.000001"])

@@ -140,7 +140,7 @@ import Testing
             let fork = unsafeBitCast(dlsym(UnsafeMutableRawPointer(bitPattern: 0), "fork"), to: Fork.self)
             let (file, logger) = makeLog(path) {
                 $0.rotation.bytes = 256 << 10
-                $0.compression = .gzip
+                $0.compression = .gzip()
                 $0.flushInterval = .milliseconds(1)
                 $0.errorFile = .init()
                 $0.sampling.rules = [.debug: .firstThenEvery(first: 1, every: 10)]

@@ -13,7 +13,7 @@ import Testing
             $0.rotation.bytes = 64 << 10
             $0.retention = .init(totalBytes: 16 << 20)
             $0.flushInterval = .milliseconds(2)
-            $0.compression = packed ? .gzip : .none
+            $0.compression = packed ? .gzip() : .none
             $0.errorFile = .init()
         }
         for index in 0..<count {

@@ -186,7 +186,7 @@ import Testing
         file.close(within: .seconds(20))
     }
 
-    @Test(arguments: [LogFileConfiguration.Compression.none, .gzip, .zstd()])
+    @Test(arguments: [LogFileConfiguration.Compression.none, .gzip(), .zstd()])
     func `the budget is never exceeded, at any moment`(_ compression: LogFileConfiguration.Compression) {
         let (file, logger) = makeLog(scratch("a.log")) {
             $0.retention = .init(totalBytes: 1 << 20)

@@ -40,7 +40,7 @@ import Testing
             facts.isMounted = SmallDisk.tmpfs.mount(at: path, mebibytes: 32)
             let (file, logger) = makeLog(path + "/a.log") {
                 $0.sampling = isSampled ? Sampling() : .none
-                $0.compression = .gzip
+                $0.compression = .gzip()
                 $0.rotation.bytes = 2 << 20
                 $0.retention = .init(totalBytes: budget)
                 $0.errorFile = .init(retention: .init(totalBytes: errorBudget))

@@ -9,7 +9,7 @@ private let arrows: [String: Set<String>] = [
     "NightjarSymbols": ["CNightjarLinux"],
     "NightjarProbe": ["NightjarWire", "NightjarSymbols", "CNightjarProbe"],
     "NightjarProbeNIO": ["NightjarProbe", "NIOCore", "NIOPosix"],
-    "NightjarLogFile": ["CZstd", "CNightjarLinux", "CNightjarLogFile", "Logging"],
+    "NightjarLogFile": ["CZlib", "CZstd", "CNightjarLinux", "CNightjarLogFile", "Logging"],
     "NightjarSources": ["NightjarModel", "NightjarWire", "CNightjarLinux", "CNightjarSystemd"],
     "NightjarDetectors": ["NightjarModel"],
     "NightjarAlerts": ["NightjarModel"],

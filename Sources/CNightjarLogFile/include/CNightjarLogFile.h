@@ -1,8 +1,6 @@
 // What the log file needs below Swift: an adaptive lock around pending lines, threads with a small stack and a low
 // priority, and the one piece that has to be async-signal-safe: handing pending lines to the kernel during a crash.
 #pragma once
-#include "CNightjarGzip.h"
-
 #include <fcntl.h>
 #include <pthread.h>
 #include <stddef.h>

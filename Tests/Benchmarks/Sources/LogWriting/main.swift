@@ -70,7 +70,7 @@ final class LockedFile: @unchecked Sendable {
 let (plainFile, plain) = makeLog("plain")
 let (siteFile, site) = makeLog("site")
 let (packedZstdFile, packedZstd) = makeLog("zstd") { $0.compression = .zstd() }
-let (packedGzipFile, packedGzip) = makeLog("gzip") { $0.compression = .gzip }
+let (packedGzipFile, packedGzip) = makeLog("gzip") { $0.compression = .gzip() }
 let (ruleFile, ruled) = makeLog("rule") {
     $0.sampling = Sampling(
         rules: [.info: .firstThenEvery(first: 1, every: 1 << 20)], bytesPerSecond: nil, verboseBytesPerSecond: nil)
