@@ -142,14 +142,14 @@ fi
 if wanted deleted; then
     small_disk deleted 24
     in_unit nightjar-test-holder.service perl -e \
-        'open(my $f, ">", $ARGV[0]) or die; for (1..21) { syswrite($f, "x" x 1048576) } unlink $ARGV[0]; sleep 600' \
+        'open(my $f, ">", $ARGV[0]) or die; 1 while syswrite($f, "x" x 1048576); unlink $ARGV[0]; sleep 600' \
         "$W/disk-deleted/export.csv"
     holder=$last
     # On a disk that is nearly full the agent looks who holds what; the holder stands behind the file or below it.
     holds() {
         local text
         text=$(nj disk | grep -F -A 1 "$W/disk-deleted/export.csv (deleted)")
-        has 'holds 21 MiB' <<<"$text" && has "nightjar-test-holder.service, pid $holder" <<<"$text"
+        grep -E 'holds [1-9][0-9.]* MiB' <<<"$text" >/dev/null && has "nightjar-test-holder.service, pid $holder" <<<"$text"
     }
     wait_for 60 "the deleted file with its holder" holds
     nj disk | grep -F -A 1 'export.csv (deleted)' | sed 's/^/       /'
