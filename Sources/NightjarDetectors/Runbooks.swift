@@ -379,7 +379,8 @@ enum Runbooks {
 
         A log (a file, or a unit's part of the journal) writes many times what it usually writes at this hour, and goes on doing so.
         Usual is the highest volume of this time of day in the last seven days, so nightly jobs and the day's rhythm are in it. How
-        long it must go on depends on how far it stands out from all that the source did before: from half an hour to four hours.
+        long it must go on depends on how far it stands out from all that the source did before: from a quarter of an hour to four
+        hours. What fills a disk sooner than that is told by DiskFill, within a minute.
 
         - `flood`: the message that makes most of it stands below the sentence, with its share, its level and since when it is seen.
         - `debug log left on`: most of the volume is of level debug or trace.
