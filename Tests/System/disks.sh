@@ -183,7 +183,7 @@ fi
 
 if wanted drill; then
     export PATH=$BIN:$PATH
-    nj drill debug-log 2>&1 | tee "$W/drill" | cut -c1-150 || { cat "$W/drill"; die "nightjar drill debug-log failed"; }
+    timeout $((240 * NJ_SLOW)) "$BIN/nightjar" drill debug-log --socket "$SOCKET" 2>&1 | tee "$W/drill" | cut -c1-150 || { cat "$W/drill"; die "nightjar drill debug-log failed"; }
     has 'named after' <"$W/drill" || die "the drill was not named"
     ! findmnt -n -t ext4 -o TARGET | has nightjar-drill || die "the drill left its disk mounted"
     ok "nightjar drill debug-log: named by the live agent, to the end"
