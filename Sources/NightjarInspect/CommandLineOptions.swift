@@ -16,6 +16,8 @@ public struct InspectCommand: Hashable, Sendable {
     public var difference: Duration?
     public var grouping = Census.Grouping.type
     public var top = 30
+    /// Columns of the terminal that a table is for; nil where lines may be as long as they are.
+    public var width: Int?
     public var interval = Duration.seconds(20)
     public var censuses = 3
     /// Refuse to look at another process that has this pid by now: clock ticks after boot.
@@ -65,6 +67,7 @@ public struct InspectCommand: Hashable, Sendable {
         case "--by": return set(&grouping, Census.Grouping(rawValue: value))
         case "--snapshot": return set(&snapshot, SnapshotWay(rawValue: value))
         case "--top": return set(&top, Int(value).flatMap { $0 > 0 ? $0 : nil })
+        case "--width": return set(&width, Int(value).flatMap { $0 >= 20 ? $0 : nil })
         case "--diff": return set(&difference, Self.seconds(value))
         case "--interval": return set(&interval, Self.seconds(value))
         case "--count": return set(&censuses, Int(value).flatMap { (2...10).contains($0) ? $0 : nil })

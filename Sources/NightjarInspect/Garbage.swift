@@ -29,7 +29,7 @@ struct Garbage {
         var groups: [TypeInfo: Group] = [:]
         var untyped = Group()
         try search.forEachWhite { granule, start, end, first in
-            if let type = types.type(first: first, at: start + 16) {
+            if search.typed[granule], let type = types.type(first: first, at: start + 16) {
                 groups[type, default: Group()].add(end - start, granule)
             } else {
                 untyped.add(end - start, granule)

@@ -27,7 +27,7 @@ extension InspectCommand {
         let first = try takeCensus()
         if first.entries.isEmpty { throw InspectError(.notSwift, notSwiftSentence(first)) }
         guard let difference else {
-            return answer(first.json(), first.table(by: grouping, top: top))
+            return answer(first.json(), fitted(first.table(by: grouping, top: top)))
         }
         let began = monotonicSeconds()
         pause(difference)
@@ -36,7 +36,7 @@ extension InspectCommand {
         let growth = second.growth(since: first, over: span)
         return answer(
             second.json(growth: growth, over: span),
-            Census.growthTable(growth, over: span) + "\n" + second.table(by: grouping, top: top))
+            fitted(Census.growthTable(growth, over: span) + "\n" + second.table(by: grouping, top: top)))
     }
 
     private func takeCensus() throws -> Census {
@@ -65,6 +65,13 @@ extension InspectCommand {
     private func notSwiftSentence(_ census: Census) -> String {
         "process \(pid) has \(Bytes(census.fragmentation.used)) on its heap, but nothing of it is Swift's: "
             + "only Swift types can be told apart"
+    }
+
+    /// Names of types can be very long: on a terminal their lines are cut, elsewhere they stay whole.
+    private func fitted(_ table: String) -> String {
+        guard let width else { return table }
+        return table.split(separator: "\n", omittingEmptySubsequences: false)
+            .map { $0.count > width ? $0.prefix(width - 1) + "…" : $0 }.joined(separator: "\n")
     }
 
     private func answer(_ json: JSON, _ table: @autoclosure () -> String, exitCode: Int32 = 0) -> InspectAnswer {

@@ -44,6 +44,14 @@ final class LeakSearch {
     let ranges: [HeapRange]
     let index: HeapIndex
     let marker: Marker
+    /// How long what seems to be garbage is watched, and how much of it.
+    private static let moment = 0.25
+    private static let mostBeginnings = 65_536
+    /// A hash of how each of them begins.
+    private var beginnings: [(granule: Int, hash: UInt64)] = []
+    private var notedAt = 0.0
+    /// White blocks that were Swift objects at the moment of the snapshot.
+    let typed: Bitmap
     var visitor: IndexVisitor
     /// Of the memory that is read: the target's, or its copy's.
     private var touched: (any TouchedPages)?
@@ -54,9 +62,10 @@ final class LeakSearch {
         self.target = target
         touched = target.touched
         ranges = try target.findHeaps()
-        try target.budget.check(memory: HeapIndex.memory(of: ranges, maps: 2), for: "a leak search in this heap")
+        try target.budget.check(memory: HeapIndex.memory(of: ranges, maps: 3), for: "a leak search in this heap")
         index = try HeapIndex(ranges)
         marker = try Marker(index, memory: target.memory)
+        typed = try Bitmap(bits: index.granules)
         visitor = IndexVisitor(
             tally: CensusTally(metadata: target.metadata, ranges: ranges), index: index, marker: marker)
     }
@@ -66,7 +75,10 @@ final class LeakSearch {
     func run(mayStop: Bool = true, way: SnapshotWay = .auto) throws -> LeakReport {
         try walk()
         try markWhileItRuns()
-        if mayStop, try hasTypedCandidates() { try rescueWhileItStands(way) }
+        if try hasTypedCandidates() {
+            if mayStop { try rescueWhileItStands(way) } else { try noteTyped() }
+            if target.isLive { releaseWhatMoves() }
+        }
         try target.checkStillThere()
         return try Garbage(self).report(seconds: monotonicSeconds() - began)
     }
@@ -143,6 +155,40 @@ final class LeakSearch {
         return found
     }
 
+    /// Which white blocks are Swift objects is settled at the moment of the snapshot. Later it would be wrong: a block that
+    /// lay in a tcache then looks used, has no owner, and may be a new and living object by the time that it is looked at.
+    private func noteTyped() throws {
+        typed.clearAll()
+        beginnings = []
+        try forEachWhite { granule, start, end, first in
+            if let entry = self.visitor.tally.table.find(first), entry.pointee.tag != CensusTally.Tag.none {
+                self.typed.set(granule)
+                if self.beginnings.count < Self.mostBeginnings {
+                    self.beginnings.append((granule, self.beginning(start, end)))
+                }
+            }
+            return true
+        }
+        notedAt = monotonicSeconds()
+    }
+
+    /// Garbage is dead: nobody can write to it, not even a reference count. What has changed a moment later was alive, on
+    /// its way through a place that we do not see (a queue in the kernel), and so is what it refers to.
+    private func releaseWhatMoves() {
+        let wait = notedAt + Self.moment - monotonicSeconds()
+        if wait > 0 { usleep(UInt32(wait * 1e6)) }
+        for (granule, before) in beginnings where marker.white[granule] {
+            let chunk = index.chunk(at: granule)
+            if beginning(chunk.start, chunk.end) != before { marker.rescue(granule) }
+        }
+        marker.drain {}
+    }
+
+    private func beginning(_ start: UInt64, _ end: UInt64) -> UInt64 {
+        marker.memory.words(at: start + 16, count: Int(min(64, end - start - 16)) / 8)
+            .reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ $1) &* 0x100_0000_01b3 }
+    }
+
     /// Reads the first word of every white block; `body` answers whether to go on.
     func forEachWhite(_ body: (_ granule: Int, _ start: UInt64, _ end: UInt64, _ first: UInt64) throws -> Bool) throws {
         var batch: [(granule: Int, start: UInt64, end: UInt64)] = []
@@ -169,7 +215,7 @@ final class LeakSearch {
             let requests = batch.indices.map {
                 ReadRequest(address: batch[$0].start + 16, length: 8, destination: words.baseAddress! + $0)
             }
-            requests.withUnsafeBufferPointer { target.memory.readScattered($0) }
+            requests.withUnsafeBufferPointer { marker.memory.readScattered($0) }
         }
         defer { batch.removeAll(keepingCapacity: true) }
         for (block, first) in zip(batch, words) {
@@ -187,7 +233,7 @@ final class LeakSearch {
         guard target.isLive else {
             rescan.heap()
             finish(rescan)
-            return
+            return try noteTyped()
         }
         let snapshot = try Snapshot.take(target, way)
         defer { snapshot.release() }
@@ -195,7 +241,10 @@ final class LeakSearch {
         scanRoots(of: snapshot)
         if snapshot.pause.way == .stop { rescan.deadline = monotonicSeconds() + target.budget.pause }
         rescan.heap()
-        if rescan.isComplete { finish(rescan) }
+        if rescan.isComplete {
+            finish(rescan)
+            try noteTyped()
+        }
         pause = snapshot.release()
         (marker.memory, touched) = (target.memory, target.touched)
         if !rescan.isComplete {

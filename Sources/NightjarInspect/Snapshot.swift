@@ -109,6 +109,13 @@ final class Snapshot {
 
     private func stop(_ site: nj_call_site?) throws {
         let stopped = try StoppedProcess(pid: target.pid, procRoot: target.procRoot)
+        if let thread = stopped.unstopped {
+            stopped.resume()
+            throw InspectError(
+                .overBudget,
+                "thread \(thread) of process \(target.pid) could not be stopped within \(Int(StoppedProcess.patience * 1000)) "
+                    + "ms (it waits for a disk, or the machine is very busy): try again")
+        }
         states = stopped.states
         self.stopped = stopped
         guard let site else { return }

@@ -12,12 +12,14 @@ import Glibc
 
 /// Holds all threads of a process stopped. Let go by `resume()`, or by the end of this process.
 final class StoppedProcess {
-    /// How long all threads together may take to stop. One that waits for a disk stops later: it changes nothing meanwhile.
+    /// How long all threads together may take to stop. One that waits for a disk may take longer.
     static let patience = 0.2
 
     let pid: Int32
     private let procRoot: String
     private(set) var states: [ThreadState] = []
+    /// A thread that did not stop in time: what its registers and its stack hold is not known.
+    private(set) var unstopped: Int32?
     private var held: Set<Int32> = []
     private var signals: [Int32: Int32] = [:]
     private var naps: [Int32: Nap] = [:]
@@ -65,7 +67,10 @@ final class StoppedProcess {
         for id in asked {
             let left = max(0, deadline - monotonicSeconds())
             let result = nj_await_stop(id, Int64(left * 1e6))
-            if result == -ETIMEDOUT { continue }
+            if result == -ETIMEDOUT {
+                unstopped = id
+                continue
+            }
             if result < 0 {
                 held.remove(id)
                 continue
@@ -125,6 +130,8 @@ final class StoppedProcess {
 
 /// Since when a thread sleeps in a call with a timeout.
 struct Nap {
+    /// A processor's clock may be a tick old.
+    private static let margin = 0.005
     private var noted: Double
     /// Seconds between its last time on a processor and `noted`.
     private var before: Double
@@ -166,7 +173,7 @@ struct Nap {
         guard let now = Self.figures("\(procRoot)/\(pid)/task/\(thread)/sched"), now.switches == switches + 1 else {
             return 0
         }
-        return before + monotonicSeconds() - noted
+        return max(0, before + monotonicSeconds() - noted - Self.margin)
     }
 
     /// The processor that a thread ran on last: field 39 of stat.

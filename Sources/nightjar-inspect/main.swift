@@ -16,7 +16,7 @@ if words.first == "--help" || words.first == "-h" {
     print(InspectCommand.usage, terminator: "")
     exit(0)
 }
-guard let command = InspectCommand(words) else {
+guard var command = InspectCommand(words) else {
     fputs(InspectCommand.usage, stderr)
     exit(2)
 }
@@ -26,6 +26,10 @@ nj_end_with_sentence(
         + "raise --memory-limit or try again\n",
     "nightjar-inspect: gave up: the time limit was met; raise --time-limit to go on\n")
 if nj_not_dumpable() != 0 { fail("cannot make itself unreadable for others") }
+if command.width == nil, isatty(1) != 0 {
+    var size = winsize()
+    if ioctl(1, UInt(TIOCGWINSZ), &size) == 0, size.ws_col >= 20 { command.width = Int(size.ws_col) }
+}
 // Room for the program itself stands beside what the work may take.
 let waiting = command.difference ?? command.interval * command.censuses
 let seconds = command.budget.seconds + Double(waiting.components.seconds)

@@ -125,6 +125,13 @@ import Testing
         try zoo.tell("more 1")
     }
 
+    @Test func `a table fits the terminal that it is for`() throws {
+        let zoo = try LiveTarget(zoo: 30)
+        let narrow = try inspect("heap", "\(zoo.pid)", "--width", "40").text.split(separator: "\n")
+        #expect(narrow.allSatisfy { $0.count <= 40 } && narrow.contains { $0.hasSuffix("…") })
+        #expect(try inspect("heap", "\(zoo.pid)").text.split(separator: "\n").contains { $0.count > 60 })
+    }
+
     @Test func `JSON keeps its contract`() throws {
         let zoo = try LiveTarget(zoo: 30)
         let heap = try inspect("heap", "\(zoo.pid)", "--format", "json", "--diff", "0.1")

@@ -68,7 +68,7 @@ static double seconds(void) {
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-double floor_fork(uint64_t bytes) {
+static double fork_with(uint64_t bytes) {
     volatile char *memory = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return -1;
     madvise((void *)memory, bytes, MADV_NOHUGEPAGE);
@@ -76,8 +76,22 @@ double floor_fork(uint64_t bytes) {
     double began = seconds();
     pid_t child = fork();
     if (child == 0) _exit(0);
-    double took = child > 0 ? seconds() - began : -1;
-    if (child > 0) waitpid(child, 0, 0);
-    munmap((void *)memory, bytes);
+    return child > 0 ? seconds() - began : -1;
+}
+
+// In a process of its own: what the caller starts later must not inherit this peak of memory.
+double floor_fork(uint64_t bytes) {
+    int ends[2];
+    double took = -1;
+    if (pipe(ends) != 0) return -1;
+    pid_t helper = fork();
+    if (helper == 0) {
+        took = fork_with(bytes);
+        _exit(write(ends[1], &took, sizeof took) == sizeof took ? 0 : 1);
+    }
+    close(ends[1]);
+    if (helper < 0 || read(ends[0], &took, sizeof took) != sizeof took) took = -1;
+    close(ends[0]);
+    if (helper > 0) waitpid(helper, 0, 0);
     return took;
 }
