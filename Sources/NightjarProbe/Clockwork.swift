@@ -33,9 +33,9 @@ final class Clockwork {
     private(set) var isMachineBusy = false
     /// No other thread of the process has run since the last poll.
     private(set) var isStill = false
-    /// No other thread has run for some looks on end.
-    var isQuiet: Bool { stillWakes >= Self.quietWakes }
-    private var stillWakes = 0
+    /// Others have hardly run for some looks on end.
+    var isQuiet: Bool { calmWakes >= Self.quietWakes }
+    private var calmWakes = 0
     /// Others have hardly run: no more than our own pings cost.
     private(set) var isCalm = false
     /// Processor time of all other threads, in ns.
@@ -86,8 +86,8 @@ final class Clockwork {
         othersRanSince = ran &- min(ran, othersRan)
         othersRan = ran
         isStill = othersRanSince < Self.stillness
-        stillWakes = isStill ? min(stillWakes + 1, Self.quietWakes) : 0
         isCalm = othersRanSince < Self.calmness
+        calmWakes = isCalm ? min(calmWakes + 1, Self.quietWakes) : 0
         if !isStill { schedulerClocks.compareOwn(now) }
     }
 

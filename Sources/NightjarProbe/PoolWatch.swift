@@ -15,6 +15,8 @@ struct PoolWatch {
     /// (`.overcommit`) are not the pool.
     private static let names = ["initiated-qos", ".default-qos", ".utility-qos", "ackground-qos", "eractive-qos"]
     private static let askEvery: UInt64 = 50_000_000
+    /// Where hardly anything but our own pings runs: they must not keep a process awake.
+    private static let askCalmlyEvery: UInt64 = 250_000_000
 
     private let page: Page
     private let index: Int
@@ -22,6 +24,8 @@ struct PoolWatch {
     private let threshold: UInt64
     private var sequence: UInt64 = 0
     private var hasAnswered = false
+    /// Something of the process has run since the last ping was left: the pool may have been taken.
+    private var hasRunSinceAsked = false
     private var pausedBefore: UInt64 = 0
     private var askedAt: UInt64 = 0
     private var nextLook: UInt64 = 0
@@ -44,7 +48,10 @@ struct PoolWatch {
     /// One look; a report where the pool is exhausted, still is, or no longer is.
     mutating func look(_ clock: Clockwork, _ capture: inout StackCapture) -> StallReport? {
         if isAsked { return waiting(clock, &capture) }
-        guard !clock.isStill || !hasAnswered, clock.now &- slot.pointee.asked >= Self.askEvery else { return nil }
+        if !clock.isStill { hasRunSinceAsked = true }
+        let pause = clock.isCalm ? Self.askCalmlyEvery : Self.askEvery
+        guard hasRunSinceAsked || !hasAnswered, clock.now &- slot.pointee.asked >= pause else { return nil }
+        hasRunSinceAsked = false
         ask(clock)
         return nil
     }

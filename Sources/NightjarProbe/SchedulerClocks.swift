@@ -19,6 +19,8 @@ struct SchedulerClocks {
     /// Older readings are no longer a lower bound: our clock is slewed.
     private static let lasts: UInt64 = 10_000_000_000
     private static let mostProcessors = 1024
+    /// A loop that is busy answers a hundred times a second, and each comparison reads two files.
+    private static let comparedEvery: UInt64 = 50_000_000
 
     private struct Difference {
         var nanoseconds: Int64
@@ -26,6 +28,7 @@ struct SchedulerClocks {
     }
 
     private var differences: [Int32: Difference] = [:]
+    private var comparedAt: UInt64 = 0
 
     /// The calling thread has just been woken, at `now`.
     mutating func compareOwn(_ now: UInt64) {
@@ -37,6 +40,8 @@ struct SchedulerClocks {
 
     /// A thread that beat at `beat` is asleep at `now`.
     mutating func compare(_ files: borrowing ThreadFiles, withBeat beat: UInt64, _ now: UInt64) {
+        guard now &- comparedAt >= Self.comparedEvery else { return }
+        comparedAt = now
         guard let processor = files.processor(), let left = files.lastRan() else { return }
         let difference = Difference(nanoseconds: Int64(bitPattern: beat &- left), takenAt: now)
         if let known = differences[processor], now &- known.takenAt < Self.lasts,
