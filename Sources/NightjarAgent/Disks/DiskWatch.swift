@@ -102,7 +102,8 @@ public struct DiskWatch: ~Copyable {
 
     // MARK: The culprit
 
-    /// Looks are shared by all devices that move; the next one waits a hundred times as long as the last one took.
+    /// Looks are shared by all devices that move; the next one waits a hundred times as long as the last one took, ten
+    /// times while a disk drains.
     private mutating func lookIfNeeded() {
         let moving = mounts.values.filter { $0.isSuspicious }
         guard !moving.isEmpty else {
@@ -127,7 +128,9 @@ public struct DiskWatch: ~Copyable {
         for (_, look) in looks.collect(patience: .zero) {
             var look = look
             if let identify { look.rename(identify) }
-            nextLook = max(nextLook, now + look.cost * 100)
+            // While a disk drains, who does it matters more than a tenth of a core for a few seconds.
+            let pause = mounts.values.contains { $0.drains } ? 10 : 100
+            nextLook = max(nextLook, now + look.cost * pause)
             // A look without anything grown since the last one does not erase what was known a moment ago.
             for (device, files) in lastLook?.growing ?? [:] where look.growing[device, default: []].isEmpty {
                 look.growing[device] = now - look.open.time < .minutes(2) ? files : []
