@@ -144,11 +144,13 @@ let package = Package(
         .executableTarget(
             name: "nightjar-stalls",
             dependencies: [
-                "NightjarProbe", "NightjarProbeNIO", "NightjarWire", "NightjarSymbols",
+                "NightjarProbe", "NightjarProbeNIO", "NightjarWire", "NightjarSymbols", "NightjarSources",
                 .product(name: "NIOCore", package: "swift-nio", condition: nioTrait),
                 .product(name: "NIOPosix", package: "swift-nio", condition: nioTrait),
             ],
-            path: "Tests/Stalls", exclude: ["run.sh", "pauses.sh", "jump.c", "hold.py"], swiftSettings: strict),
+            path: "Tests/Stalls",
+            exclude: ["drills.sh", "hold.py", "jump.c", "pauses.sh", "run.sh", "tsan.sh", "tsan.supp"],
+            swiftSettings: strict),
 
         // Tests: the same rooms again.
         .target(name: "CNightjarTestKit", path: "Tests/CNightjarTestKit", cSettings: strictC),

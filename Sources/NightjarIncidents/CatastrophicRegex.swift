@@ -3,7 +3,7 @@ import Foundation
 // A regular expression that backtracks: harmless on what it was written for, exponential on what somebody sends one day.
 
 enum AddressCheck {
-    private static let pattern = try? NSRegularExpression(pattern: "^(([a-z])+.)+[A-Z]([a-z])+$")
+    private static let pattern = try? NSRegularExpression(pattern: "^([a-z]+)+@[a-z]+$")
 
     @inline(never) static func isPlausible(_ text: String) -> Bool {
         pattern?.firstMatch(in: text, range: NSRange(location: 0, length: text.utf16.count)) != nil
@@ -17,7 +17,7 @@ let catastrophicRegex = Incident(
     limit: .seconds(60),
     mustSay: ["isPlausible"],
     run: { arguments in
-        // 26 letters keep a processor busy for some seconds at most: the engine gives up at its own limit.
-        let hostile = String(repeating: "a", count: 26)
-        stallLoop("regex-on-loop", arguments, every: 4) { _ = AddressCheck.isPlausible(hostile) }
+        // 24 letters keep a processor busy for most of a second: then the engine gives up at its own limit.
+        let hostile = String(repeating: "a", count: 24)
+        stallLoop("regex-on-loop", arguments, every: 2) { _ = AddressCheck.isPlausible(hostile) }
     })

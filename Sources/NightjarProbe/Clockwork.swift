@@ -29,8 +29,6 @@ final class Clockwork {
     private(set) var throttled: UInt64 = 0
     /// What of `paused` was spent held back by the quota.
     private(set) var throttledAway: UInt64 = 0
-    /// The watchdog itself waited for a processor for most of the last poll's lateness.
-    private(set) var isMachineBusy = false
     /// No other thread of the process has run since the last poll.
     private(set) var isStill = false
     /// Others have hardly run for some looks on end.
@@ -49,38 +47,39 @@ final class Clockwork {
 
     private let throttling = Throttling()
     private let ownFiles = ThreadFiles(tid: currentThread())
-    private var ownWaited: UInt64 = 0
-    private var ownWaitedAt: UInt64 = 0
+    private var ownTimes = RunTimes()
+    private var ownTimesAt: UInt64 = 0
+    private var excused: UInt64 = 0
     private var throttledAt: UInt64 = 0
-    private var sleptAt: UInt64
 
     init() {
         now = nj_now()
         before = now
-        sleptAt = now
-        ownWaited = ownFiles.times()?.waited ?? 0
+        ownTimes = ownFiles.times() ?? RunTimes()
         othersRan = Self.othersTime()
         throttled = throttling.total() ?? 0
     }
 
-    /// The watchdog lies down now: what a round itself takes is no lateness.
-    func sleeps(clock: UInt64 = nj_now()) {
-        sleptAt = clock
-        guard clock &- ownWaitedAt > Self.readingsLast else { return }
-        ownWaitedAt = clock
-        ownWaited = ownFiles.times()?.waited ?? 0
-    }
+    /// The watchdog did something that may have waited for others: told somebody, read symbols. That is no pause.
+    func excuse(since start: UInt64) { excused &+= nj_now() &- start }
 
     /// The watchdog woke after having asked for `asked` ns. `clock` is the time, given from outside in tests.
+    ///
+    /// What it neither asked for nor ran, nor waited for a processor, nor spent with others since the last time, be it in its
+    /// sleep or in the middle of a round, the process was not there.
     func woke(asked: UInt64, clock: UInt64 = nj_now()) {
         before = now
         now = clock
-        let late = now &- min(now, sleptAt &+ asked)
-        isMachineBusy = late > Self.leastLateness && stoodInQueue() >= late / 2
-        let heldBack = late > Self.leastLateness || now &- throttledAt > Self.readingsLast ? throttledSince() : 0
-        if late >= max(2 &* asked, Self.leastPause), !isMachineBusy {
-            paused &+= late
-            if heldBack >= late / 2 { throttledAway &+= late }
+        let known = asked &+ excused
+        excused = 0
+        let late = (now &- before) &- min(now &- before, known)
+        let isLate = late > Self.leastLateness
+        let spent = isLate || now &- ownTimesAt > Self.readingsLast ? ownTimeSince() : 0
+        let heldBack = isLate || now &- throttledAt > Self.readingsLast ? throttledSince() : 0
+        let missing = late &- min(late, spent)
+        if missing >= max(asked, Self.leastPause) {
+            paused &+= missing
+            if heldBack >= missing / 2 { throttledAway &+= missing }
         }
         let ran = Self.othersTime()
         othersRanSince = ran &- min(ran, othersRan)
@@ -91,11 +90,12 @@ final class Clockwork {
         if !isStill { schedulerClocks.compareOwn(now) }
     }
 
-    /// How long the watchdog itself was ready without a processor.
-    private func stoodInQueue() -> UInt64 {
-        let waited = ownFiles.times()?.waited ?? 0
-        defer { (ownWaited, ownWaitedAt) = (waited, now) }
-        return waited &- min(waited, ownWaited)
+    /// What the watchdog ran, and was ready without a processor, since the last reading.
+    private func ownTimeSince() -> UInt64 {
+        let times = ownFiles.times() ?? RunTimes()
+        defer { (ownTimes, ownTimesAt) = (times, now) }
+        let spent = times - ownTimes
+        return spent.ran &+ spent.waited
     }
 
     private func throttledSince() -> UInt64 {

@@ -25,6 +25,7 @@ struct Teller {
 
     private static let retry: UInt64 = 5_000_000_000
     private static let retryAfterRefusal: UInt64 = 300_000_000_000
+    private static let stacksEvery: UInt64 = 200_000_000
     private static let minute: UInt64 = 60_000_000_000
     /// Tables of names are given back when no stall was told for so long.
     private static let forgetAfter: UInt64 = 60_000_000_000
@@ -39,6 +40,7 @@ struct Teller {
     private var suppressed: UInt32 = 0
     private var symbolizer: Symbolizer?
     private var usedAt: UInt64 = 0
+    private var answeredAt: UInt64 = 0
     private var hasComplained = false
 
     init(page: Page, service: String, settings: ProbeSettings) {
@@ -190,7 +192,11 @@ struct Teller {
             if !hasComplained { say("nightjar: \(service): the agent refused the probe: \(refusal.detail)") }
             hasComplained = true
             hangUp(tryAgainAfter: refusal.reason == .shuttingDown ? Self.retry : Self.retryAfterRefusal)
-        case .stacksPlease(let please): answer(please.request, stacks(please.request), now)
+        case .stacksPlease(let please):
+            // All stacks at once disturb the service a little: not as often as somebody likes.
+            guard now &- answeredAt >= Self.stacksEvery else { return }
+            answeredAt = now
+            answer(please.request, stacks(please.request), now)
         case .hello, .stall, .stacks: break
         }
     }

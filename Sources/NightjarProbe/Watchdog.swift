@@ -73,7 +73,6 @@ final class Watchdog: @unchecked Sendable {
         }
         while !takeNewcomers() {
             let asked = pollInterval
-            clock.sleeps()
             teller.waitForAgent(asked)
             clock.woke(asked: asked)
             round()
@@ -103,8 +102,10 @@ final class Watchdog: @unchecked Sendable {
         page.store64(PageLayout.pausedOffset, clock.paused)
         for loop in loops { look(at: loop) }
         if loops.contains(where: \.hasEnded) { dismissEnded() }
+        let start = nj_now()
         if let report = pool?.look(clock, &capture) { tell(report) }
         teller.serve(clock.now) { [self] request in allStacks(request) }
+        clock.excuse(since: start)
     }
 
     private func dismissEnded() {
@@ -112,10 +113,21 @@ final class Watchdog: @unchecked Sendable {
         loops.removeAll { $0.hasEnded }
     }
 
+    /// What may wait for others.
+    func withExcuse<T>(_ body: () -> T) -> T {
+        let start = nj_now()
+        defer { clock.excuse(since: start) }
+        return body()
+    }
+
     // MARK: one loop
 
     private func look(at loop: Loop) {
-        if loop.isAsked, nj_load64(&loop.slot.pointee.answered) == loop.sequence { answered(loop) }
+        if loop.isAsked, nj_load64(&loop.slot.pointee.answered) == loop.sequence {
+            // An answer long after this round began: the process may have been away meanwhile, which the next waking tells.
+            if nj_load64(&loop.slot.pointee.beat) > clock.now &+ 5_000_000 { return }
+            answered(loop)
+        }
         if loop.isAsked { return waiting(loop) }
         if isIdle(loop) { return rest(loop) }
         if loop.hasEnded || isKeptFromAsking(loop) { return }
@@ -265,7 +277,7 @@ final class Watchdog: @unchecked Sendable {
             open(loop, &stall, age)
         } else if stall.isOpen, age >= stall.nextReport {
             stall.nextReport = age &* 2
-            if !stall.isSuppressed { teller.tell(report(loop, stall, .lasting, age), clock.now) }
+            if !stall.isSuppressed { tellLasting(loop, stall, age) }
         }
     }
 
@@ -290,7 +302,7 @@ final class Watchdog: @unchecked Sendable {
         if loop.files?.isTraced() == true { stall.isTraced = true }
         guard !stall.isTraced else { return }
         if stall.faults == nil { stall.faults = loop.files?.majorFaults() }
-        guard let taken = captured(loop) else { return }
+        guard let taken = withExcuse({ captured(loop) }) else { return }
         guard nj_load64(&loop.slot.pointee.answered) != loop.sequence else { return }
         // A thread that has not got a processor to answer on is asked again at the next look.
         guard !taken.addresses.isEmpty else { return }
@@ -298,7 +310,7 @@ final class Watchdog: @unchecked Sendable {
         stall.keep(
             StallSample(offsetNanoseconds: age, doing: taken.state.doing, addresses: taken.addresses), taken.state)
         if case .blocked(let blocked) = taken.state {
-            if blocked.call == SystemCall.futex { findHolders(loop, blocked, &stall) }
+            if blocked.call == SystemCall.futex { withExcuse { findHolders(loop, blocked, &stall) } }
             stall.nameDescriptor(of: blocked)
         }
         if stall.isOpen { publish(loop, stall) }
@@ -323,8 +335,14 @@ final class Watchdog: @unchecked Sendable {
         if stall.isSuppressed {
             loop.slot.pointee.suppressed &+= 1
         } else {
-            teller.tell(report(loop, stall, .begun, age), clock.now)
+            let report = report(loop, stall, .begun, age)
+            withExcuse { teller.tell(report, clock.now) }
         }
+    }
+
+    private func tellLasting(_ loop: Loop, _ stall: Stall, _ age: UInt64) {
+        let report = report(loop, stall, .lasting, age)
+        withExcuse { teller.tell(report, clock.now) }
     }
 
     private func publish(_ loop: Loop, _ stall: Stall) {
@@ -394,7 +412,7 @@ final class Watchdog: @unchecked Sendable {
             report.cause = throttled >= share.waited / 3 && throttled > 0 ? .starvedByQuota : .starvedByHost
             report.waitedNanoseconds = share.waited
             report.samples = []
-            teller.tellStarvation(report, clock.now)
+            withExcuse { teller.tellStarvation(report, clock.now) }
         }
     }
 
@@ -407,6 +425,8 @@ final class Watchdog: @unchecked Sendable {
             stall.isSuppressed = !teller.mayTell(clock.now)
             if stall.isSuppressed { loop.slot.pointee.suppressed &+= 1 }
         }
-        if !stall.isSuppressed { teller.tell(report(loop, stall, .ended, age), clock.now) }
+        guard !stall.isSuppressed else { return }
+        let report = report(loop, stall, .ended, age)
+        withExcuse { teller.tell(report, clock.now) }
     }
 }

@@ -3,6 +3,9 @@
 //     nightjar-stalls LOOP REPETITIONS [CAUSE…]      LOOP: runloop, dispatch-main, queue, nio, main-actor
 //     nightjar-stalls deadlock LOOP                  one that never ends
 //     nightjar-stalls pool                           every thread of the cooperative pool taken
+//     nightjar-stalls short LOOP REPETITIONS         stalls of 50 ms, with a threshold of 30 ms
+//     nightjar-stalls stuck                          every thread taken; how soon are all stacks with an agent?
+//     nightjar-stalls lives                          agents killed and hostile, a service killed while it hangs
 //     nightjar-stalls quiet LOOP SECONDS [busy]      nothing is planted: every report is a false one; busy = short jobs
 //
 // One line an injection, tab separated; Tests/Stalls/run.sh adds them up.
@@ -22,7 +25,8 @@ let loops = ["runloop", "dispatch-main", "queue", "nio", "main-actor"]
 func usage() -> Never {
     FileHandle.standardError.write(
         Data(
-            "usage: nightjar-stalls LOOP REPETITIONS [CAUSE…] | deadlock LOOP | pool | quiet LOOP SECONDS [busy]\n".utf8
+            "usage: nightjar-stalls LOOP REPETITIONS [CAUSE…] | deadlock LOOP | short LOOP REPETITIONS | pool | stuck | lives | quiet LOOP SECONDS [busy]\n"
+                .utf8
         ))
     exit(2)
 }
@@ -30,9 +34,12 @@ func usage() -> Never {
 let judge = Judge()
 var settings = ProbeSettings()
 settings.reportsPerMinute = 100_000
-settings.socket = ""
+if !["stuck-child", "lives-child"].contains(words.first) { settings.socket = "" }
+if words.first == "short" { settings.stallThreshold = .milliseconds(30) }
 settings.observe = { judge.hear($0) }
 settings.report = { _ in }
+if words.first == "stuck" { exit(Stuck.measure()) }
+if words.first == "lives" { exit(Lives.measure()) }
 let probe = Probe.start(service: "stalls", settings: settings)
 
 /// A loop to plant stalls on.
@@ -117,6 +124,21 @@ case "pool":
             "pool\texhausted\t\(reports.isEmpty ? "missed" : "detected")\t\(isNamed ? "named" : "unnamed")\t\(reports.isEmpty ? "-" : "right")\t-\t-\t-\t-\t\(stacks.first ?? "")"
         )
     }
+case "lives-child" where words.count > 1: plan { Lives.begin(words[1]) }
+case "stuck-child": plan { Stuck.begin() }
+case "short":
+    guard words.count > 2, let repetitions = Int(words[2]), let stage = Stage.named(words[1], probe) else { usage() }
+    plan {
+        let symbolizer = Symbolizer()
+        for _ in 0..<repetitions {
+            for cause in Cause.all where ["compute", "sleep", "read", "mutex"].contains(cause.name) {
+                let injection = inject(cause, on: stage, loop: words[1], seconds: 0.05)
+                usleep(120_000)
+                let report = judge.reports(of: stage.name, from: injection.began, to: injection.ended).first
+                print(Line.text(injection, cause, report, symbolizer))
+            }
+        }
+    }
 case "deadlock", "quiet":
     guard words.count > 1, let stage = Stage.named(words[1], probe) else { usage() }
     let loop = words[1]
@@ -168,4 +190,5 @@ default:
     }
 }
 
+if first == "stuck-child" { Planted.plantedSleep(60) }
 if first == "runloop" || words.dropFirst().first == "runloop" { RunLoop.main.run() } else { dispatchMain() }

@@ -75,9 +75,9 @@ alive() { kill -0 "${pids[@]}" 2>/dev/null; }
 # make_group CONTROLLER: a control group of our own in $group, its version in $version.
 make_group() {
     if [ -e "/sys/fs/cgroup/$1/cgroup.procs" ]; then
-        version=1 group=/sys/fs/cgroup/$1/nightjar-pauses.$$
+        version=1 group=/sys/fs/cgroup/$1/nightjar-$1.$$
     elif [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-        version=2 group=/sys/fs/cgroup/nightjar-pauses.$$
+        version=2 group=/sys/fs/cgroup/nightjar-$1.$$
         if [ "$1" = cpu ]; then echo +cpu >/sys/fs/cgroup/cgroup.subtree_control || return 1; fi
     else
         return 1

@@ -4,6 +4,9 @@
 #   static       with the Swift runtime linked in
 #   stripped     without debug information
 #   LOOP…        only these of: runloop dispatch-main queue nio main-actor pool (default: all)
+#   short        instead: stalls of 50 ms on every loop, with a threshold of 30 ms
+#   stuck        instead: every thread of a process taken; all stacks must be with an agent within a second
+#   lives        instead: agents that are killed or hostile, and a service that is killed while it hangs
 #   cause=NAME   only these causes
 #   build        builds what the other words say, and plants nothing
 #   built        plants with what was built, and builds nothing
@@ -49,7 +52,7 @@ for word in "$@"; do
         built) build=no ;;
         keep=*) keep=${word#keep=} ;;
         cause=*) causes+=("${word#cause=}") ;;
-        runloop | dispatch-main | queue | nio | main-actor | pool) loops+=("$word") ;;
+        runloop | dispatch-main | queue | nio | main-actor | pool | short | stuck | lives) loops+=("$word") ;;
         [1-9] | [1-9][0-9] | [1-9][0-9][0-9]) repetitions=$word ;;
         *) echo "run.sh: what is '$word'?" >&2; exit 2 ;;
     esac
@@ -67,6 +70,12 @@ run() { timeout 600 "$work/nightjar-stalls" "$@" >>"$work/lines" || echo "failed
 for loop in "${loops[@]}"; do
     if [ "$loop" = pool ]; then
         for _ in $(seq "$repetitions"); do run pool; done
+    elif [ "$loop" = short ]; then
+        for each in runloop dispatch-main queue nio main-actor; do run short "$each" "$repetitions"; done
+    elif [ "$loop" = lives ]; then
+        run lives
+    elif [ "$loop" = stuck ]; then
+        for _ in $(seq "$repetitions"); do run stuck; done
     else
         run "$loop" "$repetitions" "${causes[@]}"
         if [ ${#causes[@]} -eq 0 ]; then for _ in 1 2; do run deadlock "$loop"; done; fi

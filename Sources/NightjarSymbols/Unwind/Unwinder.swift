@@ -45,7 +45,9 @@ public struct Unwinder {
     private func step(_ registers: inout UnwindRegisters, _ address: UInt64, _ stack: StackCopy) -> Caller? {
         guard let module = modules.module(at: address), let frame = module.table?.frame(at: address &- module.bias),
             let table = module.table
-        else { return followFramePointer(&registers, stack) ?? search(&registers, stack) }
+        else {
+            return bareCall(&registers, stack) ?? followFramePointer(&registers, stack) ?? search(&registers, stack)
+        }
         var program = FrameProgram(table, frame)
         guard let rules = program.rules(at: address &- module.bias) else { return search(&registers, stack) }
         if rules.registers[frame.returnRegister % 34].kind == .undefined,
@@ -124,6 +126,28 @@ public struct Unwinder {
 }
 
 extension Unwinder {
+    /// The caller of a function without any frame information: small functions of Swift's own libraries have none, push a
+    /// register or two, and keep no frame pointer. Their return address is one of the first words of the stack, before the
+    /// pair that their caller left there; without it that caller would be stepped over.
+    private func bareCall(_ registers: inout UnwindRegisters, _ stack: StackCopy) -> Caller? {
+        for word in 0..<UInt64(3) {
+            let at = registers.stackPointer &+ word &* 8
+            guard let address = stack.word(at: at) else { return nil }
+            // A saved frame pointer with a return address behind it is a frame after all.
+            if address > at, address < stack.high, address & 7 == 0 { return nil }
+            guard modules.isReturnAddress(address), isFunctionWithFrames(address) else { continue }
+            registers.set(MachineRegister.stackPointer, at &+ 8)
+            registers.programCounter = address
+            return Caller(programCounter: address)
+        }
+        return nil
+    }
+
+    private func isFunctionWithFrames(_ address: UInt64) -> Bool {
+        guard let module = modules.module(at: address), let table = module.table else { return false }
+        return table.frame(at: address &- 1 &- module.bias) != nil
+    }
+
     /// One step by frame pointer, where the pair lies in the copy and returns into code.
     private func followFramePointer(_ registers: inout UnwindRegisters, _ stack: StackCopy) -> Caller? {
         guard registers.isKnown(MachineRegister.framePointer) else { return nil }
