@@ -60,8 +60,9 @@ final class Clockwork {
         throttled = throttling.total() ?? 0
     }
 
-    /// The watchdog did something that may have waited for others: told somebody, read symbols. That is no pause.
-    func excuse(since start: UInt64) { excused &+= nj_now() &- start }
+    /// The watchdog did something that may have waited for others, for `most` at most: told somebody, read symbols. That is no
+    /// pause.
+    func excuse(since start: UInt64, atMost most: UInt64 = .max) { excused &+= min(most, nj_now() &- start) }
 
     /// The watchdog woke after having asked for `asked` ns. `clock` is the time, given from outside in tests.
     ///

@@ -114,9 +114,9 @@ final class Watchdog: @unchecked Sendable {
     }
 
     /// What may wait for others.
-    func withExcuse<T>(_ body: () -> T) -> T {
+    func withExcuse<T>(atMost most: UInt64 = .max, _ body: () -> T) -> T {
         let start = nj_now()
-        defer { clock.excuse(since: start) }
+        defer { clock.excuse(since: start, atMost: most) }
         return body()
     }
 
@@ -302,7 +302,8 @@ final class Watchdog: @unchecked Sendable {
         if loop.files?.isTraced() == true { stall.isTraced = true }
         guard !stall.isTraced else { return }
         if stall.faults == nil { stall.faults = loop.files?.majorFaults() }
-        guard let taken = withExcuse({ captured(loop) }) else { return }
+        // A capture has a patience of its own, so that a pause in the middle of it still shows.
+        guard let taken = withExcuse(atMost: 16_000_000, { captured(loop) }) else { return }
         guard nj_load64(&loop.slot.pointee.answered) != loop.sequence else { return }
         // A thread that has not got a processor to answer on is asked again at the next look.
         guard !taken.addresses.isEmpty else { return }
