@@ -2,7 +2,7 @@
 // `.gz` or `.zst` behind it; `.checkout.log.000042.packing` is half compressed. The number is the order: it does not
 // depend on a clock that may be set back. Ages come from the modification time, which compression keeps.
 //
-//     checkout.log  ──rotate──▶  checkout.log.000042  ──pack──▶  checkout.log.000042.gz  ──age, bytes──▶  gone
+//     checkout.log  ──rotate──▶  checkout.log.000042  ──pack──▶  checkout.log.000042.zst  ──age, bytes──▶  gone
 
 internal import CNightjarLogFile
 import Glibc

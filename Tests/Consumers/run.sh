@@ -61,7 +61,8 @@ log_file_only() {
     [ "$said" = "produced 2001 kept 2001 dropped 0" ] || die "LogFileOnly said '$said'"
     local lines
     lines=$({ cat "$work"/log/consumer.log "$work"/log/consumer.log.?????? 2>/dev/null
-        for packed in "$work"/log/consumer.log.*.gz; do [ ! -e "$packed" ] || zcat "$packed"; done; } | grep -c '"line ')
+        for packed in "$work"/log/consumer.log.*.gz; do [ ! -e "$packed" ] || zcat "$packed"; done
+        for packed in "$work"/log/consumer.log.*.zst; do [ ! -e "$packed" ] || zstdcat "$packed"; done; } | grep -c '"line ')
     [ "$lines" = 2000 ] || die "LogFileOnly wrote $lines of 2000 lines"
     [ "$(grep -c '"the end"' "$work/log/consumer-error.log")" = 1 ] || die "LogFileOnly wrote no error file"
     echo "consumers: LogFileOnly cloned nightjar and swift-log, built, linked and ran"
