@@ -65,6 +65,8 @@ public struct FillWatch: Sendable, Equatable {
     private var since: [FillState.Stage: Moment] = [:]
     private var highestUsed = 0.0
     private var lastTime: Moment?
+    /// Whether anything ever held: what was found and is over is quiet, however young the history is.
+    private var hasFound = false
 
     init() {}
 
@@ -166,6 +168,7 @@ public struct FillWatch: Sendable, Equatable {
     // MARK: The answer
 
     private mutating func set(_ stage: FillState.Stage, _ holds: Bool, at time: Moment) {
+        if holds { hasFound = true }
         if !holds { since[stage] = nil } else if since[stage] == nil { since[stage] = time }
     }
 
@@ -174,7 +177,7 @@ public struct FillWatch: Sendable, Equatable {
         state.stages = FillState.Stage.allCases.filter { since[$0] != nil }
         state.since = state.stage.flatMap { since[$0] }
         if state.timeLeft == nil { state.timeLeft = timeToFull }
-        if state.stages.isEmpty, let history, time - history.began < .hours(1) { state.isTooEarly = true }
+        if state.stages.isEmpty, !hasFound, let history, time - history.began < .hours(1) { state.isTooEarly = true }
         return state
     }
 }
@@ -219,5 +222,6 @@ extension FillWatch {
             guard let moment = reader.moment() else { return nil }
             if moment.nanoseconds != .min { since[stage] = moment }
         }
+        hasFound = !since.isEmpty
     }
 }

@@ -84,6 +84,12 @@ import Testing
         #expect(detector.observe(MadeDisk(hours: 1) { _ in 100 }.sample(at: 0)).stage == "full")
     }
 
+    @Test func `what was found in the first minutes is over once there is space, however early it is`() {
+        var detector = DiskFill()
+        #expect(detector.observe(MadeDisk(hours: 1) { _ in 100 }.sample(at: 0)).stage == "full")
+        #expect(detector.observe(MadeDisk(hours: 1) { _ in 10 }.sample(at: 60)) == .quiet)
+    }
+
     @Test func `full has not recovered because nobody can write any more`() {
         let said = MadeDisk.named["already-full"]!.observed()
         #expect(said.last?.answer.stage == "full")
