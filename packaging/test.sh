@@ -41,8 +41,5 @@ Tests/Scoring/run.sh "$PWD/$bin/nightjar"
 step "a real Prometheus"
 Tests/System/prometheus.sh "$bin"
 
-step "real disks that fill, beside a live agent"
-Tests/System/disks.sh "$bin"
-
 step "a real systemd"
 Tests/System/install-life.sh "$bin"

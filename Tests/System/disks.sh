@@ -3,7 +3,7 @@
 # process, unit and message; a deleted file that is held open is named with its holder; a full disk is not called
 # recovered; a mount that hangs delays nothing else; and the same service with NightjarLogFile survives.
 # usage: disks.sh BIN_DIR [PATTERN]      (root; BIN_DIR holds nightjard, nightjar and nightjar-incident)
-# Runs in a mount namespace of its own. Measured: about two minutes.
+# Runs in a mount namespace of its own. Measured: about six minutes, half of it an alert that takes its time to end.
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 need_root
 need mkfs.ext4:e2fsprogs perl:perl python3:python3 findmnt:util-linux
