@@ -19,16 +19,18 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-packaging/setup.sh build
 package=Tests/Benchmarks
+# Every executable of the package but the one that the others start.
+mapfile -t known < <(tr -d ' \n' <"$package/Package.swift" | grep -o 'benchmark("[A-Za-z]*"' | cut -d'"' -f2)
+for name in "${names[@]}"; do
+    [[ " ${known[*]} " == *" $name "* ]] || { echo "bench: no benchmark '$name'; there are ${known[*]}" >&2; exit 2; }
+done
+if [ "${#names[@]}" -eq 0 ]; then names=("${known[@]}"); fi
+
+packaging/setup.sh build
 scratch=$PWD/.build-benchmarks
 swift build -c release --package-path "$package" --scratch-path "$scratch"
 bin=$(swift build -c release --package-path "$package" --scratch-path "$scratch" --show-bin-path)
-
-# Every executable of the package but the one that the others start.
-if [ "${#names[@]}" -eq 0 ]; then
-    mapfile -t names < <(sed -n 's/^ *benchmark("\([A-Za-z]*\)".*/\1/p' "$package/Package.swift")
-fi
 
 # The agent and its inspector as they are shipped, and a service with the probe, for those who weigh them.
 static=$PWD/.build-release

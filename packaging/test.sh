@@ -1,6 +1,12 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs every test: packaging/test.sh
 set -euo pipefail
+if [ $# -gt 0 ]; then
+    sed -n '2s/^# //p' "$0" >&2
+    case $1 in -h | --help) exit 0 ;; esac
+    echo "test: takes no options, got '$1'; for some tests: swift test --filter NAME" >&2
+    exit 2
+fi
 cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s\n' "$*"; }

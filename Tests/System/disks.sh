@@ -7,7 +7,7 @@
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 need_root
 need mkfs.ext4:e2fsprogs perl:perl python3:python3 findmnt:util-linux
-BIN=$(readlink -f "${1:?usage: disks.sh BIN_DIR [PATTERN]}")
+BIN=$(programs_in "${1:?usage: disks.sh BIN_DIR [PATTERN]}")
 PATTERN=${2:-.}
 if [ "${_NJ_OWN_MOUNTS:-}" != 1 ]; then exec env _NJ_OWN_MOUNTS=1 unshare --mount --propagation private -- "$0" "$@"; fi
 W=$(mktemp -d)

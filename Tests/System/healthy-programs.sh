@@ -7,7 +7,7 @@
 #
 # Each program is looked at three times while it works. What it takes (a package to build, a file to format) is made here.
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
-BIN=$(readlink -f "${1:?usage: healthy-programs.sh BIN_DIR [FOLDER...]}")
+BIN=$(programs_in "${1:?usage: healthy-programs.sh BIN_DIR [FOLDER...]}")
 shift
 need python3:python3
 INSPECT=$BIN/nightjar-inspect

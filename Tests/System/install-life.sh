@@ -5,7 +5,7 @@
 # Measured: about 60 s, most of it the leak being a leak.
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 need_root
-BIN=$(readlink -f "${1:?usage: install-life.sh BIN_DIR}")
+BIN=$(programs_in "${1:?usage: install-life.sh BIN_DIR}")
 SRC=$(readlink -f "$HERE/../..")
 W=$(mktemp -d); BOX=$HERE/systemd-box.sh; S=$W/box
 NJ_BOX_BIND="$SRC/packaging $BIN"; export NJ_BOX_BIND

@@ -23,6 +23,12 @@ need() {
     [ ${#missing[@]} = 0 ] || die "missing; run: apt-get install -y --no-install-recommends ${missing[*]}"
 }
 
+# programs_in DIR: the folder's real path, where the release programs are in it
+programs_in() {
+    [ -x "$1/nightjard" ] || die "no nightjard in '$1'; build it with packaging/build-release.sh and give .build-release/bin"
+    readlink -f "$1"
+}
+
 # wait_for SECONDS WHAT COMMAND...   polls every 50 ms; never longer than SECONDS * NJ_SLOW
 wait_for() {
     local limit=$(($1 * NJ_SLOW)) what=$2 end

@@ -9,7 +9,7 @@
 # No settings are shortened. Measured: part 1 about 4 minutes, part 2 about 8.
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 need python3:python3
-BIN=$(readlink -f "${1:?usage: live-census.sh BIN_DIR [--quick]}")
+BIN=$(programs_in "${1:?usage: live-census.sh BIN_DIR [--quick]}")
 quick=${2:-}
 W=$(mktemp -d)
 mkdir -p "$W"/{run,state,logs}

@@ -6,7 +6,7 @@
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 need_root
 need prometheus:prometheus promtool:prometheus ip:iproute2 curl:curl python3:python3
-BIN=$(readlink -f "${1:?usage: prometheus.sh BIN_DIR}")
+BIN=$(programs_in "${1:?usage: prometheus.sh BIN_DIR}")
 SRC=$(readlink -f "$HERE/../..")
 if [ "${_NJ_IN_NET:-}" != 1 ]; then exec env _NJ_IN_NET=1 unshare --net --kill-child -- "$0" "$BIN"; fi
 ip link set lo up
