@@ -64,7 +64,24 @@ struct RotatedFiles {
 
     /// Reads the directory. A rotated name that is the current file itself (a rotation that was killed between its two
     /// steps) does not count.
+    ///
+    /// readdir(3) does not promise to show a file that is renamed meanwhile: one that is being packed can be missed under
+    /// both its names, and its bytes with it. What was known and is not shown is looked for by name, the plain one
+    /// first: it goes only when the packed one is there.
     mutating func scan(currentInode: UInt64) {
+        let known = Set(files.lazy.map(\.number))
+        readDirectory(currentInode)
+        for number in known.subtracting(files.lazy.map(\.number)) {
+            for packing in RotatedFile.Packing.allCases {
+                guard let status = status(path(number: number, packing: packing), AT_FDCWD) else { continue }
+                note(number, packing, status, currentInode)
+                break
+            }
+        }
+        files.sort { ($0.number, $0.packing.rawValue) < ($1.number, $1.packing.rawValue) }
+    }
+
+    private mutating func readDirectory(_ currentInode: UInt64) {
         files = []
         leftovers = []
         guard let stream = opendir(directory) else { return }
@@ -76,7 +93,6 @@ struct RotatedFiles {
             }
             note(name, descriptor, currentInode)
         }
-        files.sort { ($0.number, $0.packing.rawValue) < ($1.number, $1.packing.rawValue) }
     }
 
     private mutating func note(_ name: String, _ directory: Int32, _ currentInode: UInt64) {
@@ -84,12 +100,18 @@ struct RotatedFiles {
             guard let status = status(name, directory) else { return }
             leftovers.append((name, RotatedFiles.weight(status)))
         } else if let (number, packing) = parse(name), let status = status(name, directory) {
-            guard UInt64(status.st_ino) != currentInode else { return }
-            files.append(
-                RotatedFile(
-                    number: number, packing: packing, bytes: RotatedFiles.weight(status),
-                    modified: status.st_mtim.tv_sec, inode: UInt64(status.st_ino)))
+            note(number, packing, status, currentInode)
         }
+    }
+
+    private mutating func note(
+        _ number: Int, _ packing: RotatedFile.Packing, _ status: stat, _ currentInode: UInt64
+    ) {
+        guard UInt64(status.st_ino) != currentInode else { return }
+        files.append(
+            RotatedFile(
+                number: number, packing: packing, bytes: RotatedFiles.weight(status),
+                modified: status.st_mtim.tv_sec, inode: UInt64(status.st_ino)))
     }
 
     func parse(_ name: String) -> (number: Int, packing: RotatedFile.Packing)? {

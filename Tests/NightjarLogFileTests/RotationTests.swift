@@ -198,8 +198,7 @@ import Testing
         let path = scratch.path
         let watcher = Thread {
             while !stop.withLock({ $0 }) {
-                let now = diskUse(path)
-                highest.withLock { $0 = max($0, now) }
+                if let now = steadyDiskUse(path) { highest.withLock { $0 = max($0, now) } }
                 usleep(500)
             }
         }
@@ -219,6 +218,36 @@ import Testing
         #expect(file.health.deletedFiles > 0)
     }
 
+    @Test func `a file that takes its packed name during the look is seen`() throws {
+        let numbers = 1...1_000
+        var files = RotatedFiles(path: scratch("a.log"))
+        let names = numbers.map {
+            (
+                plain: files.path(number: $0, packing: .plain), half: files.packingPath(number: $0),
+                packed: files.path(number: $0, packing: .gzip)
+            )
+        }
+        for name in names { try Data(count: 100).write(to: URL(filePath: name.plain)) }
+        files.scan(currentInode: 0)
+        #expect(files.files.count == numbers.count)
+        let isPacked = Atomic(false)
+        let packer = Thread {
+            for name in names {
+                try? Data(count: 50).write(to: URL(filePath: name.half))
+                rename(name.half, name.packed)
+                unlink(name.plain)
+            }
+            isPacked.store(true, ordering: .releasing)
+        }
+        packer.start()
+        var missed = 0
+        while !isPacked.load(ordering: .acquiring) {
+            files.scan(currentInode: 0)
+            missed += numbers.count - Set(files.files.map(\.number)).count
+        }
+        #expect(missed == 0)
+    }
+
     @Test func `no system call per line`() throws {
         let (file, logger) = makeLog(scratch("a.log")) { $0.flushInterval = .seconds(10) }
         logger.info("line 0")
@@ -234,14 +263,24 @@ import Testing
     }
 }
 
-/// What a directory's files take of the disk.
-func diskUse(_ directory: String) -> Int {
-    var sum = 0
+/// What each file of a directory takes of the disk.
+private func weights(_ directory: String) -> [String: Int] {
+    var weights: [String: Int] = [:]
     for name in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? [] {
         var status = stat()
         if lstat(directory + "/" + name, &status) == 0, status.st_mode & S_IFMT == S_IFREG {
-            sum += max(Int(status.st_size), Int(status.st_blocks) * 512)
+            weights["\(name) \(status.st_ino)"] = max(Int(status.st_size), Int(status.st_blocks) * 512)
         }
     }
-    return sum
+    return weights
+}
+
+/// What a directory's files take of the disk.
+func diskUse(_ directory: String) -> Int { weights(directory).values.reduce(0, +) }
+
+/// The same while somebody writes there: nil where it changed during the look. A file that is deleted after it was
+/// counted, and one that grew before it is, would else add up to what was never there at one moment.
+func steadyDiskUse(_ directory: String) -> Int? {
+    let first = weights(directory)
+    return weights(directory) == first ? first.values.reduce(0, +) : nil
 }
