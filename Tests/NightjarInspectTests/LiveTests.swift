@@ -91,7 +91,7 @@ import Testing
 
     @Test func `counts of a program at work are within one in a hundred`() throws {
         let zoo = try LiveTarget(zoo: 300)
-        try zoo.tell("churn 4", until: "churning")
+        try zoo.tell("churn 300", until: "churning")
         usleep(200_000)
         for _ in 0..<5 {
             let census = try Census.take(of: zoo.target())

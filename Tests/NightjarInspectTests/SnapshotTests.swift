@@ -76,7 +76,7 @@ import Testing
     @Test(arguments: [SnapshotWay.fork, .stop])
     func `an exact census of a program at work is exact`(way: SnapshotWay) throws {
         let zoo = try LiveTarget(zoo: 300)
-        try zoo.tell("churn 3", until: "churning")
+        try zoo.tell("churn 300", until: "churning")
         usleep(200_000)
         for _ in 0..<5 {
             let census = try Census.takeExactly(of: zoo.target(), way: way)
