@@ -9,6 +9,8 @@ struct Incident: Sendable {
     var story: String
     /// The detector that must fire; nil for a healthy twin, which must stay quiet.
     var detector: String?
+    /// Of a healthy twin: the one detector that must stay quiet; nil where all of them must.
+    var silentDetector: String?
     /// Within this time an agent with drill settings must have named it.
     var limit: Duration
     /// Words that subject, sentence or details of the alert must contain.

@@ -19,10 +19,12 @@ guard let name = words.first, name != "--help" else {
     exit(words.isEmpty ? 2 : 0)
 }
 if name == "--list" {
-    // Name, detector or "-", limit in seconds, words the alert must contain, story.
+    // Name, detector ("-": none may fire, "-LoopStall": that one may not), limit in seconds, words the alert must contain,
+    // story.
     for incident in incidents {
         let columns = [
-            incident.name, incident.detector ?? "-", "\(incident.limit.components.seconds)",
+            incident.name, incident.detector ?? "-\(incident.silentDetector ?? "")",
+            "\(incident.limit.components.seconds)",
             incident.mustSay.joined(separator: ","), incident.story,
         ]
         print(columns.joined(separator: "\t"))

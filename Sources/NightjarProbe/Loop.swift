@@ -70,10 +70,16 @@ final class Loop {
         return Int32(bitPattern: nj_load32(&slot.pointee.tid))
     }
 
+    /// The thread that runs the loop now, 0 where none does: a worker that once ran this queue may be running another.
+    var threadNow: Int32 {
+        if case .queue(let owner) = gate { return owner.tid }
+        return thread
+    }
+
     /// Bounds of the stack, where the thread is the one that beat.
     func bounds(of tid: Int32) -> (low: UInt64, high: UInt64) {
         guard Int32(bitPattern: nj_load32(&slot.pointee.tid)) == tid else { return (0, 0) }
-        return (slot.pointee.stack_low, slot.pointee.stack_high)
+        return (nj_load64(&slot.pointee.stack_low), nj_load64(&slot.pointee.stack_high))
     }
 
     /// A run loop waits in `ppoll`, and so may the service's own code; but every job lies deeper in the stack than the loop

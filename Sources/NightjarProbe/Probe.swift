@@ -114,7 +114,7 @@ public final class Probe: Sendable {
     /// `limit`.
     public func withKnownLongWork<T, E: Error>(limit: Duration = .seconds(60), _ body: () throws(E) -> T) throws(E) -> T
     {
-        guard let watchdog else { return try body() }
+        guard let watchdog, nj_is_forked() == 0 else { return try body() }
         let tid = watchdog.knownWork.enter(until: nj_now() &+ limit.nanoseconds)
         defer { watchdog.knownWork.leave(tid) }
         return try body()
@@ -126,7 +126,7 @@ public final class Probe: Sendable {
     /// Ends the watching; a later `start` begins anew. The signal handler stays and passes on what is not the probe's: a
     /// signal of ours that is still on its way to a thread must not meet the default action.
     public func stop() {
-        guard let watchdog else { return }
+        guard let watchdog, nj_is_forked() == 0 else { return }
         watchdog.shared.withLock { $0.inbox.isStopping = true }
         Self.current.withLock { if $0 === self { $0 = nil } }
     }

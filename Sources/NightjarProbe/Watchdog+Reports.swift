@@ -56,7 +56,7 @@ extension Watchdog {
 
     /// Every thread of the process, now.
     func allStacks(_ request: UInt32) -> [ThreadReport] {
-        let roles = Dictionary(loops.map { ($0.thread, $0.name) }) { first, _ in first }
+        let roles = Dictionary(loops.map { ($0.threadNow, $0.name) }) { first, _ in first }
         return AllThreads.list().map { tid in
             let files = ThreadFiles(tid: tid)
             let isOwn = tid == currentThread()

@@ -237,10 +237,12 @@ final class Watchdog: @unchecked Sendable {
     private func estimatedBeginning(of loop: Loop, _ state: ThreadState) -> (start: UInt64, isExact: Bool)? {
         switch state {
         case .running:
-            // It has run or stood in the queue ever since; so had the process, where nothing else did.
+            // It has run or stood in the queue ever since; so had the process, where nothing else did. A loop that was not looked
+            // at for long may have rested in between, and what it spent was many jobs.
             if let free = loop.freeTimes, let times = loop.files?.times() {
                 let spent = times - free
-                return (clock.now &- min(clock.now, spent.ran &+ spent.waited), true)
+                let isOnTime = clock.now &- loop.freeAt <= threshold
+                return (clock.now &- min(clock.now, spent.ran &+ spent.waited), isOnTime)
             }
             return (clock.now &- min(clock.now, clock.othersRanSince), false)
         case .blocked:

@@ -4,7 +4,7 @@ import Testing
 @testable import NightjarSymbols
 
 @Suite("Debug information") struct DebugInformationTests {
-    @Test(arguments: ["clang-4", "clang-5", "clang-5-64", "gcc-4", "gcc-5"])
+    @Test(arguments: ["clang-4", "clang-5", "clang-5-64", "gcc-4", "gcc-5", "clang-4-zlib", "gcc-5-zlib"])
     func `an address in inlined code names the whole chain with its lines`(_ compiler: String) throws {
         let stacks = try Image("inlined-\(compiler).bin").stacks(in: "outer")
         for expected in [
@@ -53,7 +53,7 @@ import Testing
         #expect(DebugInformation(of: file) == nil)
     }
 
-    @Test(arguments: ["clang-4", "clang-5", "clang-5-64", "gcc-4", "gcc-5"])
+    @Test(arguments: ["clang-4", "clang-5", "clang-5-64", "gcc-4", "gcc-5", "clang-4-zlib", "gcc-5-zlib"])
     func `damaged debug information neither traps nor runs away`(_ compiler: String) throws {
         let folder = try TemporaryFolder()
         let original = try [UInt8](Data(contentsOf: URL(filePath: Image.path("inlined-\(compiler).bin"))))

@@ -72,18 +72,31 @@ final class Judge: Sendable {
         }
     }
 
+    /// The probe told that this loop was starved just then.
+    func wasStarved(_ loop: String, from began: UInt64, to ended: UInt64) -> Bool {
+        reports.withLock { all in
+            all.contains {
+                $0.cause.isStarvation && $0.loop == loop && $0.startedAt < ended
+                    && $0.startedAt &+ $0.lastedNanoseconds > began
+            }
+        }
+    }
+
     func count(of cause: StallCause) -> Int { reports.withLock { $0.count { $0.cause == cause } } }
     func ofPool() -> [StallReport] { reports.withLock { $0.filter { $0.cause == .poolExhausted } } }
 }
 
 /// One line of the result, tab separated: what the script adds up.
 enum Line {
-    static func text(_ injection: Injection, _ cause: Cause, _ report: StallReport?, _ symbolizer: Symbolizer) -> String
-    {
+    static func text(
+        _ injection: Injection, _ cause: Cause, _ report: StallReport?, _ symbolizer: Symbolizer,
+        wasStarved: @autoclosure () -> Bool = false
+    ) -> String {
         let length = injection.ended - injection.began
         guard let report else {
             let own = length - min(length, injection.waited)
-            return "\(injection.loop)\t\(cause.name)\tmissed\t-\t-\t-\t-\t\(length / 1000)\t\(own / 1000)\t-"
+            return
+                "\(injection.loop)\t\(cause.name)\tmissed\t-\t-\t-\t-\t\(length / 1000)\t\(own / 1000)\t\(wasStarved() ? "starved" : "-")"
         }
         let stacks = report.samples.map { sample in symbolizer.stack(of: sample.addresses) }
         let story = StackStory(stacks)
@@ -119,6 +132,8 @@ enum Line {
         let figures = [
             report.lastedNanoseconds, report.ranNanoseconds, report.waitedNanoseconds, report.uncertaintyNanoseconds,
         ].map { "\($0 / 1000)" }.joined(separator: "\t")
-        return "stranger\t\(report.loop)\t\(report.cause.word)\t\(figures)\t\(story.sentence)"
+        let offsets = report.samples.map { "\($0.offsetNanoseconds / 1_000_000)" }.joined(separator: ",")
+        return
+            "stranger\t\(report.loop)\t\(report.cause.word)\t\(figures)\t\(story.sentence)\t\(spent(report)) at \(offsets)"
     }
 }

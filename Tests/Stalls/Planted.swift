@@ -120,6 +120,17 @@ enum Planted {
         sink.add(sum, ordering: .relaxed)
     }
 
+    nonisolated(unsafe) private static var raced = 0
+
+    /// Two threads write one number, and nothing orders them.
+    static func race() -> Never {
+        for _ in 0..<2 {
+            Helper.run { for _ in 0..<100_000 { raced &+= 1 } }
+        }
+        usleep(1_000_000)
+        exit(raced > 0 ? 0 : 1)
+    }
+
     /// Never comes back.
     @inline(never) static func plantedDeadlock(_: Double) {
         let first = NSLock()

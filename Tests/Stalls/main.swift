@@ -1,11 +1,13 @@
 // Plants stalls on a loop of this process and tells what the probe made of them:
 //
-//     nightjar-stalls LOOP REPETITIONS [CAUSE…]      LOOP: runloop, dispatch-main, queue, nio, main-actor
+//     nightjar-stalls LOOP REPETITIONS [CAUSE…] [SECONDS]      LOOP: runloop, dispatch-main, queue, nio, main-actor; the
+//                                                    shortest stall lasts 0.06 s where nothing is said
 //     nightjar-stalls deadlock LOOP                  one that never ends
 //     nightjar-stalls pool                           every thread of the cooperative pool taken
 //     nightjar-stalls short LOOP REPETITIONS         stalls of 50 ms, with a threshold of 30 ms
 //     nightjar-stalls stuck                          every thread taken; how soon are all stacks with an agent?
 //     nightjar-stalls lives                          agents killed and hostile, a service killed while it hangs
+//     nightjar-stalls race                           a race on purpose: does the thread sanitizer see one?
 //     nightjar-stalls quiet LOOP SECONDS [busy]      nothing is planted: every report is a false one; busy = short jobs
 //
 // One line an injection, tab separated; Tests/Stalls/run.sh adds them up.
@@ -25,7 +27,7 @@ let loops = ["runloop", "dispatch-main", "queue", "nio", "main-actor"]
 func usage() -> Never {
     FileHandle.standardError.write(
         Data(
-            "usage: nightjar-stalls LOOP REPETITIONS [CAUSE…] | deadlock LOOP | short LOOP REPETITIONS | pool | stuck | lives | quiet LOOP SECONDS [busy]\n"
+            "usage: nightjar-stalls LOOP REPETITIONS [CAUSE…] [SECONDS] | deadlock LOOP | short LOOP REPETITIONS | pool | stuck | lives | quiet LOOP SECONDS [busy]\n"
                 .utf8
         ))
     exit(2)
@@ -40,6 +42,7 @@ settings.observe = { judge.hear($0) }
 settings.report = { _ in }
 if words.first == "stuck" { exit(Stuck.measure()) }
 if words.first == "lives" { exit(Lives.measure()) }
+if words.first == "race" { Planted.race() }
 let probe = Probe.start(service: "stalls", settings: settings)
 
 /// A loop to plant stalls on.
@@ -134,8 +137,12 @@ case "short":
             for cause in Cause.all where ["compute", "sleep", "read", "mutex"].contains(cause.name) {
                 let injection = inject(cause, on: stage, loop: words[1], seconds: 0.05)
                 usleep(120_000)
-                let report = judge.reports(of: stage.name, from: injection.began, to: injection.ended).first
-                print(Line.text(injection, cause, report, symbolizer))
+                let (began, ended) = (injection.began, injection.ended)
+                let report = judge.reports(of: stage.name, from: began, to: ended).first
+                let line = Line.text(
+                    injection, cause, report, symbolizer,
+                    wasStarved: judge.wasStarved(stage.name, from: began, to: ended))
+                print(line)
             }
         }
     }
@@ -167,7 +174,9 @@ case "deadlock", "quiet":
     }
 default:
     guard words.count > 1, let repetitions = Int(words[1]), let stage = Stage.named(first, probe) else { usage() }
-    let causes = words.count > 2 ? Cause.all.filter { words.dropFirst(2).contains($0.name) } : Cause.all
+    let shortest = words.dropFirst(2).compactMap(Double.init).first ?? 0.06
+    let named = words.dropFirst(2).filter { Double($0) == nil }
+    let causes = named.isEmpty ? Cause.all : Cause.all.filter { named.contains($0.name) }
     plan {
         let symbolizer = Symbolizer()
         var injections: [Injection] = []
@@ -176,13 +185,17 @@ default:
         for repetition in 0..<repetitions {
             for cause in causes {
                 let injection = inject(
-                    cause, on: stage, loop: first, seconds: 0.06 + Double((repetition * 37) % 200) / 1000)
+                    cause, on: stage, loop: first, seconds: shortest + Double((repetition * 37) % 200) / 1000)
                 injections.append(injection)
                 usleep(120_000)
-                let report = judge.reports(of: stage.name, from: injection.began, to: injection.ended).max {
+                let (began, ended) = (injection.began, injection.ended)
+                let report = judge.reports(of: stage.name, from: began, to: ended).max {
                     $0.lastedNanoseconds < $1.lastedNanoseconds
                 }
-                print(Line.text(injection, cause, report, symbolizer))
+                let line = Line.text(
+                    injection, cause, report, symbolizer,
+                    wasStarved: judge.wasStarved(stage.name, from: began, to: ended))
+                print(line)
             }
         }
         for report in judge.strangers(injections) { print(Line.text(stranger: report, symbolizer)) }

@@ -12,6 +12,9 @@ program=$(swift build "${flags[@]}" --show-bin-path)/nightjar-stalls
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export TSAN_OPTIONS="log_path=$work/race exitcode=0 suppressions=$PWD/Tests/Stalls/tsan.supp"
+# What finds nothing must be able to find something.
+TSAN_OPTIONS="log_path=$work/planted exitcode=0" timeout 60 "$program" race
+grep 'data race' "$work"/planted.* >/dev/null || { echo "tsan: the planted race was not seen" >&2; exit 1; }
 for loop in runloop dispatch-main queue nio main-actor; do
     timeout 120 "$program" "$loop" 1 compute sleep read mutex semaphore queue-sync >"$work/out" || { cat "$work/out"; exit 1; }
 done

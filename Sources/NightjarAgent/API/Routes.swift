@@ -127,24 +127,29 @@ extension Agent {
         return look.answer(
             json: AlertJSON.object(alert),
             text: AlertTable.page(alert, width: look.width, colour: look.isColoured, now: clock.now)
-                + stalls(behind: alert, look))
+                + stalls(behind: alert))
     }
 
     /// The stalls of the loop that an alert is about, where its service is still there.
-    private func stalls(behind alert: Alert, _ look: Look) -> String {
+    private func stalls(behind alert: Alert) -> String {
         guard ["LoopStall", "PoolStarvation"].contains(alert.finding.detector),
             let records = watches.probeSnapshot?.stalls(of: alert.finding.subject), !records.isEmpty
         else { return "" }
-        return LoopTable.stalls(records, width: look.width, now: clock.now)
+        return LoopTable.stalls(records, now: clock.now)
     }
 
-    /// Loops and stalls of the probed services of a name, unit or process id; nil where there is none.
+    /// Loops and stalls of the probed services of a name, unit or process id, and what those that went away had been doing;
+    /// nil where there is neither.
     private func probed(_ name: String, _ look: Look) -> APIResponse? {
-        guard let found = watches.probeSnapshot?.services(named: name), !found.isEmpty else { return nil }
+        guard let snapshot = watches.probeSnapshot else { return nil }
+        let found = snapshot.services(named: name)
+        let gone = snapshot.departures(named: name)
+        guard !found.isEmpty || !gone.isEmpty else { return nil }
+        let pages =
+            found.map { LoopTable.page($0, width: look.width, colour: look.isColoured, now: clock.now) }
+            + gone.reversed().map { LoopTable.departure($0, now: clock.now) }
         return look.answer(
-            json: .array(found.map(\.json)),
-            text: found.map { LoopTable.page($0, width: look.width, colour: look.isColoured, now: clock.now) }
-                .joined(separator: "\n"))
+            json: .array(found.isEmpty ? gone.map(\.json) : found.map(\.json)), text: pages.joined(separator: "\n"))
     }
 
     /// The newest alert that fired since a moment and says certain words; empty where there is none. For drills.

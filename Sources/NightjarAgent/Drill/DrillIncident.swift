@@ -15,6 +15,8 @@ public struct DrillIncident: Hashable, Sendable {
     public var name: String
     /// The detector that must fire; nil: nothing may.
     public var detector: String?
+    /// Where `detector` is nil: the one that must stay quiet; nil where all must.
+    public var silentDetector: String?
     public var limit: Duration
     /// Words that the alert must contain.
     public var mustSay: [String]
@@ -22,6 +24,9 @@ public struct DrillIncident: Hashable, Sendable {
 
     /// The name its process goes by, at most 15 bytes: `drill-leak`.
     public var processName: String { String(decoding: "drill-\(name)".utf8.prefix(15), as: UTF8.self) }
+
+    /// `(must stay quiet)`, or `(not LoopStall)` where others may speak.
+    private var quietness: String { silentDetector.map { "(not \($0))" } ?? "(must stay quiet)" }
 
     /// Where the program lies: beside this one, or on PATH.
     public static func program() throws(DrillError) -> String {
@@ -38,12 +43,14 @@ public struct DrillIncident: Hashable, Sendable {
         return output.split(separator: "\n").compactMap(parse)
     }
 
-    /// Name, detector or "-", limit in seconds, words separated by commas, story; separated by tabs.
+    /// Name, detector ("-": none may fire, "-LoopStall": that one may not), limit in seconds, words separated by commas, story; separated by tabs.
     static func parse(_ line: Substring) -> DrillIncident? {
         let columns = line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
         guard columns.count == 5, let limit = Int64(columns[2]) else { return nil }
+        let silent = columns[1].hasPrefix("-") ? String(columns[1].dropFirst()) : nil
         return DrillIncident(
-            name: columns[0], detector: columns[1] == "-" ? nil : columns[1], limit: .seconds(limit),
+            name: columns[0], detector: silent == nil ? columns[1] : nil,
+            silentDetector: silent?.isEmpty == true ? nil : silent, limit: .seconds(limit),
             mustSay: columns[3].split(separator: ",").map(String.init), story: columns[4])
     }
 
@@ -53,7 +60,7 @@ public struct DrillIncident: Hashable, Sendable {
             .init("INCIDENT"), .init("NAMED BY"), .init("WITHIN"), .init("THE STORY", isFlexible: true),
         ])
         for incident in incidents {
-            table.add([incident.name, incident.detector ?? "(must stay quiet)", incident.limit.spoken, incident.story])
+            table.add([incident.name, incident.detector ?? incident.quietness, incident.limit.spoken, incident.story])
         }
         return table.text(width: 120, colour: false) + "\nStart one: nightjar drill NAME\n"
     }

@@ -42,7 +42,8 @@ public struct DrillRunner {
                 report(text)
                 report(
                     incident.detector == nil
-                        ? "  failed: it must stay quiet" : "  named after \(took) (limit \(limit.spoken))")
+                        ? "  failed: \(incident.silentDetector ?? "it") must stay quiet"
+                        : "  named after \(took) (limit \(limit.spoken))")
                 return incident.detector != nil
             }
             if !hasEnded, waitpid(child, &status, WNOHANG) == child { hasEnded = true }
@@ -62,7 +63,7 @@ public struct DrillRunner {
 
     private func alert(about incident: DrillIncident, since: String, _ child: pid_t) throws(DrillError) -> String? {
         var query = "since=\(since)&pid=\(child)"
-        if let detector = incident.detector { query += "&detector=\(detector)" }
+        if let detector = incident.detector ?? incident.silentDetector { query += "&detector=\(detector)" }
         if !incident.mustSay.isEmpty {
             query += "&says=\(APIRequest.escaped(incident.mustSay.joined(separator: ",")))"
         } else {

@@ -6,27 +6,34 @@ import NightjarSymbols
 import NightjarWire
 
 /// Names the addresses of one process's reports, and gives its tables back afterwards.
-struct ProbeStory {
+final class ProbeStory {
     private static let callers = 4
     private static let mostLines = 12
 
-    private let symbolizer: Symbolizer
+    private let pid: Int32
+    private let procRoot: String
     private let modules: [ModuleSpan]
+    private let names: ProbeNames
+    /// Where all names are known, nothing of the process is read.
+    private lazy var symbolizer = Symbolizer(pid: pid, procRoot: procRoot)
 
-    init(pid: Int32, procRoot: String, modules: [ModuleSpan]) {
-        symbolizer = Symbolizer(pid: pid, procRoot: procRoot)
+    init(pid: Int32, procRoot: String, modules: [ModuleSpan], names: ProbeNames = ProbeNames()) {
+        self.pid = pid
+        self.procRoot = procRoot
         self.modules = modules
+        self.names = names
     }
 
     func stack(of addresses: [UInt64]) -> [SymbolizedFrame] { addresses.flatMap(frames) }
 
     private func frames(_ address: UInt64) -> [SymbolizedFrame] {
+        let span = modules.first { $0.start <= address && address < $0.end }
+        return names.frames(at: address, in: span) { lookUp(address, span) }
+    }
+
+    private func lookUp(_ address: UInt64, _ span: ModuleSpan?) -> [SymbolizedFrame] {
         let live = symbolizer.frames(at: address)
-        guard live.allSatisfy({ $0.module == nil }),
-            let span = modules.first(where: { $0.start <= address && address < $0.end })
-        else {
-            return live
-        }
+        guard live.allSatisfy({ $0.module == nil }), let span else { return live }
         let module = ModuleReference(path: span.path, buildID: span.buildID, bias: span.bias)
         return symbolizer.frames(at: address, inDepartedModule: module)
     }

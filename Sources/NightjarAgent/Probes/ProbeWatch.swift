@@ -25,6 +25,8 @@ public struct ProbeWatch: ~Copyable {
     private static let namedPerRound = 4
     private static let mostWaiting = 256
     private static let mostDepartures = 32
+    /// Services whose names are kept from one report to the next.
+    private static let mostNamed = 16
 
     private let listener: ProbeListener
     private let settings: ProbeSettingsSource
@@ -33,6 +35,7 @@ public struct ProbeWatch: ~Copyable {
     private var waiting: [(id: Int, report: StallReport)] = []
     private var departures: [Departure] = []
     private var stacks: [Int32: [ThreadStack]] = [:]
+    private var names: [Int: ProbeNames] = [:]
     private var gathering: [Int: (request: UInt32, threads: [ThreadStack])] = [:]
     private var nextRequest: UInt32 = 1
     private var lastRound: Moment?
@@ -61,6 +64,7 @@ public struct ProbeWatch: ~Copyable {
         var answers: [WatchAnswer] = []
         for event in listener.look(now: Self.steadyNanoseconds) { take(event, now, identify, &answers) }
         nameReports(now)
+        seeEnds(now)
         // Woken by a message within the second, the pages are left alone.
         if let lastRound, now - lastRound < .milliseconds(500), !answersAreDue { return answers }
         lastRound = now
@@ -122,9 +126,18 @@ public struct ProbeWatch: ~Copyable {
         for _ in 0..<Self.namedPerRound where !waiting.isEmpty {
             let (id, report) = waiting.removeFirst()
             guard let pid = services[id]?.peer.pid else { continue }
-            services[id]?.take(report, ProbeStory(pid: pid, procRoot: procRoot, modules: report.modules), at: now)
+            let story = ProbeStory(pid: pid, procRoot: procRoot, modules: report.modules, names: names(of: id))
+            services[id]?.take(report, story, at: now)
             answersAreDue = true
         }
+    }
+
+    private mutating func names(of id: Int) -> ProbeNames {
+        if let known = names[id] { return known }
+        if names.count >= Self.mostNamed { names = [:] }
+        let fresh = ProbeNames()
+        names[id] = fresh
+        return fresh
     }
 
     private mutating func gather(_ id: Int, _ report: StacksReport) {
@@ -140,15 +153,40 @@ public struct ProbeWatch: ~Copyable {
     private mutating func depart(_ peer: ProbePeer, _ page: PageReading?, _ now: Moment, _ answers: inout [WatchAnswer])
     {
         gathering[peer.id] = nil
+        names[peer.id] = nil
         guard var service = services.removeValue(forKey: peer.id) else { return }
-        let isThere = access("\(procRoot)/\(peer.pid)", F_OK) == 0
         let departure = Departure(
             time: now, service: service.peer.service, pid: peer.pid,
-            how: isThere ? "hung up or began another program" : "ended",
+            how: hasEnded(peer.pid) ? Self.ended : Self.hungUp,
             wasDoing: doings(service, page, peer))
         departures.append(departure)
         if departures.count > Self.mostDepartures { departures.removeFirst() }
         answers += service.close(at: now)
+    }
+
+    private static let ended = "ended"
+    private static let hungUp = "hung up or began another program"
+
+    /// A process that ends closes its descriptors first, and is there for some moments more.
+    private mutating func seeEnds(_ now: Moment) {
+        for index in departures.indices
+        where departures[index].how == Self.hungUp && now - departures[index].time < .seconds(10) {
+            if hasEnded(departures[index].pid) { departures[index].how = Self.ended }
+        }
+    }
+
+    /// It is gone, or only its exit status is left for its parent.
+    private func hasEnded(_ pid: Int32) -> Bool {
+        let file = open("\(procRoot)/\(pid)/stat", O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return true }
+        defer { close(file) }
+        var bytes = [UInt8](repeating: 0, count: 256)
+        let count = read(file, &bytes, bytes.count)
+        // comm may hold parentheses, so the state stands after the last one (proc(5)).
+        guard count > 0, let end = bytes.prefix(count).lastIndex(of: UInt8(ascii: ")")), end + 2 < count else {
+            return true
+        }
+        return bytes[end + 2] == UInt8(ascii: "Z") || bytes[end + 2] == UInt8(ascii: "X")
     }
 
     /// The loops that had not come back when the process ended, from its last page.

@@ -4,8 +4,9 @@
 //     LOOP             STATE    LAG P50  P99     MAX     STALLS  HELD UP  LONGEST
 //     event loop 1     stalled  0.1 ms   1.2 ms  2.1 s        3    2.9 s    2.1 s
 //     stalls, newest first
-//       12 s ago  event loop 1  668 ms  computing: Catalog.decode() Catalog.swift:25 in JSONDecoder.decode(_:from:)
-//                   called by closure #1 in routes(catalog:) Routes.swift:26
+//       12 s ago  event loop 1  668 ms  computing
+//           Catalog.decode() Catalog.swift:25 in JSONDecoder.decode(_:from:)
+//           called by closure #1 in routes(catalog:) Routes.swift:26
 
 import NightjarModel
 
@@ -42,7 +43,7 @@ enum LoopTable {
     static func page(_ service: ProbeSnapshot.Service, width: Int, colour: Bool, now: Moment) -> String {
         let unit = service.unit.map { ", \($0)" } ?? ""
         var text = "\(service.name) (pid \(service.pid)\(unit))\n" + table(service).text(width: width, colour: colour)
-        text += stalls(service.stalls, width: width, now: now)
+        text += stalls(service.stalls, now: now)
         if service.suppressed > 0 { text += "\(service.suppressed) reports were held back by the probe's budget\n" }
         return text + "nightjar stacks \(service.pid)\n"
     }
@@ -63,16 +64,26 @@ enum LoopTable {
         return table
     }
 
-    /// The latest stalls, newest first, with who called and who holds what.
-    static func stalls(_ records: [StallRecord], width: Int, now: Moment) -> String {
+    /// The latest stalls, newest first, with who called and who holds what. Evidence is not cut.
+    static func stalls(_ records: [StallRecord], now: Moment) -> String {
         guard !records.isEmpty else { return "no stalls\n" }
         var lines = ["stalls, newest first"]
         for record in records.reversed() {
             let length = record.evidence.duration.spoken + (record.isOver ? "" : " and on")
-            lines.append("  \((now - record.time).spoken) ago  \(record.loop)  \(length)  \(words(record.evidence))")
-            lines += record.evidence.lines.map { "      \($0)" }
+            let evidence = record.evidence
+            lines.append("  \((now - record.time).spoken) ago  \(record.loop)  \(length)  \(evidence.phrase)")
+            lines += ([evidence.function].filter { !$0.isEmpty } + evidence.lines).map { "      \($0)" }
         }
-        return lines.map { TextTable.cut($0, to: max(width, 60)) }.joined(separator: "\n") + "\n"
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// One that is no longer there: when and how it went, and what had not come back by then.
+    static func departure(_ departure: Departure, now: Moment) -> String {
+        let age = (now - departure.time).spoken
+        let lines =
+            ["\(departure.service) (pid \(departure.pid)) \(departure.how) \(age) ago"]
+            + (departure.wasDoing.isEmpty ? ["no loop was held up"] : departure.wasDoing).map { "  \($0)" }
+        return lines.map { $0 + "\n" }.joined()
     }
 
     private static func words(_ evidence: StallEvidence) -> String {
@@ -91,6 +102,11 @@ extension ProbeSnapshot {
     /// The services that an operator means by a name or a process id.
     func services(named name: String) -> [Service] {
         services.filter { $0.name == name || $0.unit == name || "\($0.pid)" == name }
+    }
+
+    /// Those that went away, oldest first.
+    func departures(named name: String) -> [Departure] {
+        departures.filter { $0.service == name || "\($0.pid)" == name }
     }
 
     /// The stalls that an alert of a loop or pool is about, newest last.

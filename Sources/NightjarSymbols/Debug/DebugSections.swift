@@ -1,11 +1,12 @@
 // The debug information of one file: who was inlined where, and which line a place came from. It is often larger than
-// the code, so nothing of it is held: every question reads the pieces that it needs, some kilobytes each.
+// the code, so nothing of it is held: every question reads the pieces that it needs, some kilobytes each. Only of a section
+// that is compressed all of it is unpacked and held, up to a limit.
 //
 //     .debug_info ─▶ units ─▶ functions ─▶ functions inlined into them        DebugUnits, InlinedCalls
 //          │  ╰─ .debug_abbrev (how entries are laid out), .debug_str, .debug_addr, .debug_ranges / .debug_rnglists
 //          ╰─▶ .debug_line                                                    LineTable
 //
-// DWARF 2 to 5, 32- and 64-bit, as clang, gcc and swiftc write it. Compressed sections are left alone.
+// DWARF 2 to 5, 32- and 64-bit, as clang, gcc and swiftc write it. Sections packed with zlib are read, with zstd they are not.
 
 /// Where a string of the debug information lies.
 enum DebugString: Hashable {
@@ -21,6 +22,8 @@ enum DebugString: Hashable {
 final class DebugSections {
     /// What all questions to one file may read; a file that was made to be slow ends here.
     static let mostRead = 256 << 20
+    /// What the compressed sections of one file may take in memory together; those beyond it count as absent.
+    static let mostExpanded: UInt64 = 96 << 20
     private static let longestString = 16_384
     /// What a reading costs, however short it is.
     private static let leastRead = 512
@@ -38,21 +41,61 @@ final class DebugSections {
     }
 
     private let file: ELFFile
-    private var places: [Name: (offset: UInt64, size: UInt64)] = [:]
+    private var places: [Name: Place] = [:]
+    private var expanded: [Name: [UInt8]] = [:]
     private var read = 0
+
+    /// Where a section lies in the file, and how large it is in truth.
+    private struct Place {
+        var offset: UInt64
+        var size: UInt64
+        /// Bytes of the zlib stream at `offset`; nil where it is not compressed.
+        var packed: UInt64?
+    }
 
     /// nil where the file has no debug information that can be read.
     init?(of file: ELFFile) {
-        let compressed: UInt64 = 0x800
         let empty: UInt32 = 8
         self.file = file
+        var room = Self.mostExpanded
         for name in Name.allCases {
             guard let section = file.section(named: name.rawValue), section.type != empty,
-                section.flags & compressed == 0, section.offset <= file.size, section.size <= file.size - section.offset
+                section.offset <= file.size, section.size <= file.size - section.offset,
+                let place = Self.place(of: section, file)
             else { continue }
-            places[name] = (section.offset, section.size)
+            if place.packed != nil {
+                guard place.size <= room else { continue }
+                room -= place.size
+            }
+            places[name] = place
         }
         guard places[.info] != nil, places[.abbreviations] != nil else { return nil }
+    }
+
+    private static func place(of section: ELFFile.Section, _ file: ELFFile) -> Place? {
+        let compressed: UInt64 = 0x800
+        guard section.flags & compressed != 0 else { return Place(offset: section.offset, size: section.size) }
+        let (headerLength, zlib): (UInt64, UInt32) = (24, 1)
+        guard section.size > headerLength, let header = file.bytes(at: section.offset, headerLength, limit: 24) else {
+            return nil
+        }
+        return header.withUnsafeBytes { raw in
+            var cursor = ByteCursor(raw)
+            guard cursor.u32() == zlib else { return nil }
+            cursor.skip(4)
+            let (size, packed) = (cursor.u64(), section.size - headerLength)
+            guard size / Inflate.mostRatio <= packed else { return nil }
+            return Place(offset: section.offset + headerLength, size: size, packed: packed)
+        }
+    }
+
+    /// All of a compressed section; empty where it is broken.
+    private func contents(of name: Name, _ place: Place, _ packed: UInt64) -> [UInt8] {
+        if let known = expanded[name] { return known }
+        let bytes = file.bytes(at: place.offset, packed, limit: Int(Self.mostExpanded)) ?? []
+        let whole = Inflate.expand(bytes, count: Int(place.size)) ?? []
+        expanded[name] = whole
+        return whole
     }
 
     func size(of name: Name) -> UInt64 { places[name]?.size ?? 0 }
@@ -62,6 +105,10 @@ final class DebugSections {
         guard let place = places[name], offset < place.size, read < Self.mostRead else { return [] }
         let count = min(UInt64(max(0, length)), place.size - offset)
         read += max(Int(count), Self.leastRead)
+        if let packed = place.packed {
+            let whole = contents(of: name, place, packed)
+            return offset + count <= whole.count ? Array(whole[Int(offset)..<Int(offset + count)]) : []
+        }
         return file.bytes(at: place.offset + offset, count, limit: length) ?? []
     }
 
