@@ -80,7 +80,30 @@ probe_only() {
     said=$(NIGHTJAR_PROBE=off "$binary" 2>&1)
     grep -x 'off' <<<"$said" >/dev/null || die "ProbeOnly switched off said '$said'"
     echo "consumers: ProbeOnly cloned nightjar alone, built, linked and named its stall"
+    probe_weight --scratch-path .build
+    probe_weight --static-swift-stdlib --scratch-path .build-static
 }
+
+# probe_weight FLAG…: what a release executable needs and weighs with the probe and without it. Its libraries may be those of
+# the Swift runtime alone, and its size may grow by two megabytes at most: statically linked, more of the runtime is its own.
+probe_weight() {
+    local folder=$work/ProbeOnly bin needed added how=dynamic
+    case " $* " in *static*) how=static ;; esac
+    (cd "$folder" && swift build -c release "$@" 2>&1) >"$folder.log" || { cat "$folder.log"; die "ProbeOnly does not build for release"; }
+    bin=$(cd "$folder" && swift build -c release "$@" --show-bin-path)
+    needed=$(comm -13 <(libraries "$bin/WithoutProbe") <(libraries "$bin/ProbeOnly") | tr '\n' ' ')
+    [ -z "$(tr ' ' '\n' <<<"$needed" | grep -vE '^(ld-linux[-a-z0-9_]*\.so\.[0-9]|libswift(Core|Synchronization|_Concurrency|Glibc|Dispatch|_StringProcessing|_Builtin_float)\.so)?$')" ] ||
+        die "the probe brings libraries ($how): $needed"
+    strip -o "$folder/with" "$bin/ProbeOnly"
+    strip -o "$folder/without" "$bin/WithoutProbe"
+    added=$(($(stat -c %s "$folder/with") - $(stat -c %s "$folder/without")))
+    [ "$added" -lt $((2 << 20)) ] || die "the probe adds $added bytes to a stripped executable ($how)"
+    printf 'consumers: the probe adds %d KiB, stripped (%d KiB as built), to a %s executable of %d KiB; libraries: %s\n' \
+        $((added >> 10)) $((($(stat -c %s "$bin/ProbeOnly") - $(stat -c %s "$bin/WithoutProbe")) >> 10)) "$how" \
+        $(($(stat -c %s "$folder/without") >> 10)) "${needed:-none}"
+}
+
+libraries() { objdump -p "$1" | awk '$1 == "NEEDED" { print $2 }' | sort; }
 
 if [ $# -eq 0 ]; then set -- LogFileOnly ProbeOnly; fi
 for name in "$@"; do
