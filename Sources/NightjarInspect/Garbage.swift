@@ -28,11 +28,11 @@ struct Garbage {
     func report(seconds: Double) throws -> LeakReport {
         var groups: [TypeInfo: Group] = [:]
         var untyped = Group()
-        try search.forEachWhite { granule, start, end, first in
-            if search.typed[granule], let type = types.type(first: first, at: start + 16) {
-                groups[type, default: Group()].add(end - start, granule)
+        try search.forEachWhite { block in
+            if search.typed[block.granule], let type = types.type(first: block.first, at: block.start + 16) {
+                groups[type, default: Group()].add(block.size, block.granule)
             } else {
-                untyped.add(end - start, granule)
+                untyped.add(block.size, block.granule)
             }
             return true
         }

@@ -146,8 +146,8 @@ final class LeakSearch {
     /// Whether any white block begins with the metadata of a Swift type.
     private func hasTypedCandidates() throws -> Bool {
         var found = false
-        try forEachWhite { _, _, _, first in
-            if let entry = self.visitor.tally.table.find(first), entry.pointee.tag != CensusTally.Tag.none {
+        try forEachWhite { block in
+            if let entry = self.visitor.tally.table.find(block.first), entry.pointee.tag != CensusTally.Tag.none {
                 found = true
             }
             return !found
@@ -160,11 +160,11 @@ final class LeakSearch {
     private func noteTyped() throws {
         typed.clearAll()
         beginnings = []
-        try forEachWhite { granule, start, end, first in
-            if let entry = self.visitor.tally.table.find(first), entry.pointee.tag != CensusTally.Tag.none {
-                self.typed.set(granule)
+        try forEachWhite { block in
+            if let entry = self.visitor.tally.table.find(block.first), entry.pointee.tag != CensusTally.Tag.none {
+                self.typed.set(block.granule)
                 if self.beginnings.count < Self.mostBeginnings {
-                    self.beginnings.append((granule, self.beginning(start, end)))
+                    self.beginnings.append((block.granule, block.beginning))
                 }
             }
             return true
@@ -177,51 +177,36 @@ final class LeakSearch {
     private func releaseWhatMoves() {
         let wait = notedAt + Self.moment - monotonicSeconds()
         if wait > 0 { usleep(UInt32(wait * 1e6)) }
-        for (granule, before) in beginnings where marker.white[granule] {
-            let chunk = index.chunk(at: granule)
-            if beginning(chunk.start, chunk.end) != before { marker.rescue(granule) }
+        var heads = WhiteHeads(self)
+        var at = 0
+        while at < beginnings.count {
+            let some = beginnings[at..<min(at + WhiteHeads.most, beginnings.count)].filter { marker.white[$0.granule] }
+            for (block, noted) in zip(heads.read(some.map(\.granule)), some) where block.beginning != noted.hash {
+                marker.rescue(block.granule)
+            }
+            at += WhiteHeads.most
         }
         marker.drain {}
     }
 
-    private func beginning(_ start: UInt64, _ end: UInt64) -> UInt64 {
-        marker.memory.words(at: start + 16, count: Int(min(64, end - start - 16)) / 8)
-            .reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ $1) &* 0x100_0000_01b3 }
-    }
-
-    /// Reads the first word of every white block; `body` answers whether to go on.
-    func forEachWhite(_ body: (_ granule: Int, _ start: UInt64, _ end: UInt64, _ first: UInt64) throws -> Bool) throws {
-        var batch: [(granule: Int, start: UInt64, end: UInt64)] = []
-        var goesOn = true
+    /// Reads how every white block begins; `body` answers whether to go on.
+    func forEachWhite(_ body: (WhiteBlock) throws -> Bool) throws {
+        var heads = WhiteHeads(self)
+        var some: [Int] = []
+        func tell() throws -> Bool {
+            defer { some.removeAll(keepingCapacity: true) }
+            return try heads.read(some).allSatisfy(body)
+        }
         for number in ranges.indices {
             var granule = index.bases[number] - 1
-            while goesOn {
+            while true {
                 granule = marker.white.next(above: granule, ceiling: index.bases[number + 1])
                 if granule >= index.bases[number + 1] { break }
-                let chunk = index.chunk(at: granule, inRange: number)
-                batch.append((granule, chunk.start, chunk.end))
-                if batch.count == 512 { goesOn = try tell(&batch, body) }
+                some.append(granule)
+                if some.count == WhiteHeads.most, try !tell() { return }
             }
         }
-        if goesOn { _ = try tell(&batch, body) }
-    }
-
-    private func tell(
-        _ batch: inout [(granule: Int, start: UInt64, end: UInt64)],
-        _ body: (Int, UInt64, UInt64, UInt64) throws -> Bool
-    ) throws -> Bool {
-        var words = [UInt64](repeating: 0, count: batch.count)
-        words.withUnsafeMutableBufferPointer { words in
-            let requests = batch.indices.map {
-                ReadRequest(address: batch[$0].start + 16, length: 8, destination: words.baseAddress! + $0)
-            }
-            requests.withUnsafeBufferPointer { marker.memory.readScattered($0) }
-        }
-        defer { batch.removeAll(keepingCapacity: true) }
-        for (block, first) in zip(batch, words) {
-            if try !body(block.granule, block.start, block.end, first) { return false }
-        }
-        return true
+        _ = try tell()
     }
 
     // MARK: The stop

@@ -67,14 +67,15 @@ final class Rescan: @unchecked Sendable {
     /// Reads the whole heap, on two threads where there is enough of it.
     func heap() {
         // Recorded images are small and their reader is made for one thread.
-        guard memory is LiveMemory, pieces.count > 16 else { return take(into: Findings()) }
+        guard pieces.count > 16, let twin = memory.twin() else { return take(into: Findings()) }
+        secondMemory = twin
         var thread = pthread_t()
         let started =
             pthread_create(
                 &thread, nil,
                 { context in
                     let rescan = Unmanaged<Rescan>.fromOpaque(context!).takeUnretainedValue()
-                    rescan.work(rescan.second, (rescan.memory as! LiveMemory).twin())
+                    rescan.work(rescan.second, rescan.secondMemory!)
                     return nil
                 }, Unmanaged.passUnretained(self).toOpaque()) == 0
         let first = Findings()
@@ -92,6 +93,7 @@ final class Rescan: @unchecked Sendable {
         var changed: [Int] = []
     }
     private let second = Findings()
+    private var secondMemory: (any TargetMemory)?
 
     private func take(into findings: Findings) {
         work(findings, memory)

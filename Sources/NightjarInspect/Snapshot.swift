@@ -155,7 +155,7 @@ final class Snapshot {
     private func take(_ pid: Int32, own: TargetMap) throws {
         let text = readFile("\(target.procRoot)/\(pid)/smaps", limit: 256 << 20).0
         map = TargetMap(smaps: text)
-        memory = LiveMemory(pid: pid, original: target.pid)
+        memory = CopyMemory(pid: pid, original: target.pid, procRoot: target.procRoot)
         touched = Pagemap(pid: pid, procRoot: target.procRoot)
         let kept = own.regions.filter { region in
             region.readable && region.writable && !region.shared && map.region(at: region.start) == nil

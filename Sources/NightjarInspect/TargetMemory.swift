@@ -1,5 +1,6 @@
-// How another process's memory is read. One protocol, three readers: a live process (process_vm_readv), a recorded
-// image (for tests and for offline work), and a recorder that stands between the two and keeps the pages it hands out.
+// How another process's memory is read. One protocol, four readers: a live process (process_vm_readv), a copy of one
+// (CopyMemory), a recorded image (for tests and for offline work), and a recorder that stands between and keeps the pages
+// it hands out.
 // Nothing that is read is trusted: addresses are data, every length is bounded, a read that fails is an answer.
 
 import CNightjarLinux
@@ -26,9 +27,13 @@ protocol TargetMemory: AnyObject {
     func readScattered(_ requests: UnsafeBufferPointer<ReadRequest>)
     /// What has been read so far, for the budget and the report.
     var bytesRead: UInt64 { get }
+    /// Another reader of the same memory, for another thread; nil where one thread is to read it.
+    func twin() -> (any TargetMemory)?
 }
 
 extension TargetMemory {
+    func twin() -> (any TargetMemory)? { nil }
+
     /// The 64-bit word at `address`, or nil where nothing is mapped.
     func word(at address: UInt64) -> UInt64? {
         var value: UInt64 = 0
@@ -54,27 +59,12 @@ final class LiveMemory: TargetMemory {
     private var local = [iovec](repeating: iovec(), count: piecesPerCall)
     private var remote = [iovec](repeating: iovec(), count: piecesPerCall)
 
-    /// The process that this one is a copy of: once it ends, nothing more can be read, so that the copy, which keeps its
-    /// files open, goes soon.
-    private let original: Int32
-    private let lifeline: Int32
+    init(pid: Int32) { self.pid = pid }
 
-    init(pid: Int32, original: Int32 = 0) {
-        self.pid = pid
-        self.original = original
-        lifeline = original > 0 ? nj_open_life(original) : -1
-    }
-
-    deinit { if lifeline >= 0 { close(lifeline) } }
-
-    /// Another reader of the same memory, for another thread.
-    func twin() -> LiveMemory { LiveMemory(pid: pid, original: original) }
-
-    private var isOver: Bool { lifeline >= 0 && nj_life_ended(lifeline) != 0 }
+    func twin() -> (any TargetMemory)? { LiveMemory(pid: pid) }
 
     func read(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
         guard let base = buffer.baseAddress, buffer.count > 0, address < 1 << 56 else { return 0 }
-        if lifeline >= 0, buffer.count >= 1 << 16, isOver { return 0 }
         var done = 0
         while done < buffer.count {
             var to = iovec(iov_base: base + done, iov_len: buffer.count - done)
