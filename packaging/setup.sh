@@ -6,7 +6,7 @@
 set -euo pipefail
 
 build_packages=(libsystemd-dev libsqlite3-dev pkg-config)
-test_packages=(sqlite3 zstd btrfs-progs e2fsprogs systemd systemd-container mmdebstrap prometheus python3 iproute2 curl procps util-linux libjemalloc2)
+test_packages=(sqlite3 zstd btrfs-progs e2fsprogs systemd systemd-container mmdebstrap prometheus python3 iproute2 curl procps util-linux libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4)
 
 wanted=("${build_packages[@]}")
 if [ "${1:-build}" = test ]; then wanted+=("${test_packages[@]}"); fi

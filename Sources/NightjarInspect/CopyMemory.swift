@@ -59,7 +59,8 @@ final class CopyMemory: TargetMemory {
             while next < requests.count {
                 let request = requests[next]
                 let after = request.address + UInt64(request.length)
-                guard request.address >= start, request.address < end + Self.nearby, after - start <= Self.runBytes else {
+                guard request.address >= start, request.address < end + Self.nearby, after - start <= Self.runBytes
+                else {
                     break
                 }
                 end = max(end, after)

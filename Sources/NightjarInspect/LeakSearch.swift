@@ -49,7 +49,8 @@ final class LeakSearch {
     private static let mostBeginnings = 65_536
     /// A hash of how each of them begins.
     private var beginnings: [(granule: Int, hash: UInt64)] = []
-    private var notedAt = 0.0
+    /// When the target was what they show.
+    private var shownAt = 0.0
     /// White blocks that were Swift objects at the moment of the snapshot.
     let typed: Bitmap
     var visitor: IndexVisitor
@@ -76,7 +77,7 @@ final class LeakSearch {
         try walk()
         try markWhileItRuns()
         if try hasTypedCandidates() {
-            if mayStop { try rescueWhileItStands(way) } else { try noteTyped() }
+            if mayStop { try rescueWhileItStands(way) } else { try noteWhileItRuns() }
             if target.isLive { releaseWhatMoves() }
         }
         try target.checkStillThere()
@@ -169,13 +170,17 @@ final class LeakSearch {
             }
             return true
         }
-        notedAt = monotonicSeconds()
+    }
+
+    private func noteWhileItRuns() throws {
+        shownAt = monotonicSeconds()
+        try noteTyped()
     }
 
     /// Garbage is dead: nobody can write to it, not even a reference count. What has changed a moment later was alive, on
     /// its way through a place that we do not see (a queue in the kernel), and so is what it refers to.
     private func releaseWhatMoves() {
-        let wait = notedAt + Self.moment - monotonicSeconds()
+        let wait = shownAt + Self.moment - monotonicSeconds()
         if wait > 0 { usleep(UInt32(wait * 1e6)) }
         var heads = WhiteHeads(self)
         var at = 0
@@ -222,6 +227,8 @@ final class LeakSearch {
         }
         let snapshot = try Snapshot.take(target, way)
         defer { snapshot.release() }
+        // A copy shows this moment however late it is read; a target that is stopped goes on from its release.
+        shownAt = monotonicSeconds()
         (rescan.memory, marker.memory, touched) = (snapshot.memory, snapshot.memory, snapshot.touched)
         scanRoots(of: snapshot)
         if snapshot.pause.way == .stop { rescan.deadline = monotonicSeconds() + target.budget.pause }
@@ -231,6 +238,7 @@ final class LeakSearch {
             try noteTyped()
         }
         pause = snapshot.release()
+        if pause.way == .stop { shownAt = monotonicSeconds() }
         (marker.memory, touched) = (target.memory, target.touched)
         if !rescan.isComplete {
             let paused = Int(pause.seconds * 1000)

@@ -79,14 +79,23 @@ import Testing
         #expect(code == .replaced || code == .gone || code == .otherAllocator)
     }
 
-    @Test func `another allocator is named`() throws {
-        let libraries = ["/usr/lib/x86_64-linux-gnu/libjemalloc.so.2", "/usr/lib/aarch64-linux-gnu/libjemalloc.so.2"]
-        guard let library = libraries.first(where: { FileManager.default.fileExists(atPath: $0) }) else { return }
+    @Test(arguments: [
+        ("jemalloc", "libjemalloc.so.2"), ("mimalloc", "libmimalloc.so.2"), ("tcmalloc", "libtcmalloc_minimal.so.4"),
+    ])
+    func `another allocator is named, and nothing is done to its process`(name: String, file: String) throws {
+        let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"]
+        guard
+            let library = folders.map({ "\($0)/\(file)" }).first(where: { FileManager.default.fileExists(atPath: $0) })
+        else { return }
         let zoo = try LiveTarget(
             LiveTarget.program("zoo", .release), ["30"], environment: ["LD_PRELOAD": library])
-        let answer = try inspect("heap", "\(zoo.pid)")
-        #expect(answer.status == 3)
-        #expect(answer.text.contains("uses jemalloc (libjemalloc.so.2)"))
+        for command in ["heap", "leaks"] {
+            let answer = try inspect(command, "\(zoo.pid)")
+            #expect(answer.status == 3)
+            #expect(answer.text.contains("uses \(name) (\(file)"))
+            #expect(answer.text.split(separator: "\n").count == 1)
+        }
+        try zoo.tell("more 1")
     }
 
     @Test func `a limit of memory ends the search with a sentence`() throws {

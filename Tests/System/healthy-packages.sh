@@ -16,7 +16,6 @@ apple/swift-log 1.16.2 tests
 apple/swift-metrics 2.13.0 tests
 swhitty/FlyingFox 0.27.1 tests
 swift-server/swift-service-lifecycle 2.13.0 tests
-apple/swift-async-algorithms 1.1.4 tests
 attaswift/BigInt 6.0.1 tests
 HdrHistogram/hdrhistogram-swift 0.2.0 HistogramExample
 jpsim/Yams 6.2.2 tests

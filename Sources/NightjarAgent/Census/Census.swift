@@ -91,11 +91,22 @@ extension CensusEvidence {
             guard let first = growing.first else { return nil }
             let held = first.heldBy.map { ", held by \($0)" } ?? ""
             return "\(first.type) +\(first.countGrowth) in \(span.spoken) "
-                + "(\(Bytes(Int64(first.bytesPerSecond))) a second)\(held)"
+                + "(\(Bytes(Int64(first.bytesPerSecond))) a second)\(held)\(bulk(beside: first))"
         case .fragmentation:
             return "not a leak: \(used) in use in \(heap) of heap, the rest is free inside it"
         case .churn: return nil
         }
+    }
+
+    /// Where the bytes are, when the type to speak of has few of its own: a request and the arrays that it keeps.
+    private func bulk(beside first: CensusType) -> String {
+        let total = growing.reduce(0) { $0 + $1.byteGrowth.count }
+        guard let most = growing.max(by: { $0.byteGrowth < $1.byteGrowth }), most.type != first.type,
+            most.byteGrowth.count * 2 > total, most.countGrowth > 0
+        else { return "" }
+        let along = most.countGrowth * 2 >= first.countGrowth && most.countGrowth <= first.countGrowth * 2
+        return "; \(along ? "along with them" : "most bytes are") \(most.type) +\(most.countGrowth) "
+            + "(\(Bytes(Int64(most.bytesPerSecond))) a second)"
     }
 
     /// One line a growing type, for the tree under a finding's sentence.

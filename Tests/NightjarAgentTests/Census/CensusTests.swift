@@ -29,6 +29,19 @@ private let lines = """
         #expect(names.contains("heap_used_bytes") && names.contains("growing_types"))
     }
 
+    @Test func `a type that keeps most of the bytes in others is told with both figures`() throws {
+        let text = """
+            study\t1\tleak\t40\t8585216\t8510784\t74432\t69632\t0
+            type\tcheckout.Request\tclass\t40000\t1920000\t40000\t1920000\t48000\t1\t0\t0\t40000\tRequest ← global x
+            type\t[UInt8]\tarray\t40100\t40960000\t40000\t40960000\t1024000\t1\t\t\t0\t
+
+            """
+        #expect(
+            try #require(CensusEvidence(text, process: process)).sentence
+                == "checkout.Request +40000 in 40 s (47 KiB a second), held by Request ← global x"
+                + "; along with them [UInt8] +40000 (1000 KiB a second)")
+    }
+
     @Test(arguments: [
         "", "study", "study\t1\tleak\t1\t2\t3\t4\t5", "study\t1\tpanic\t1\t2\t3\t4\t5\t6", "type\ta\tb",
         "study\t1\tleak\tx\t2\t3\t4\t5\t6",
