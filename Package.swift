@@ -168,7 +168,8 @@ let package = Package(
             "NightjarProbeTests",
             [
                 "NightjarProbe", "NightjarProbeNIO", "NightjarWire", "NightjarSymbols", "NightjarSources",
-                "NightjarAgent", "NightjarModel", "CNightjarProbe", "nightjar-test-service", "nightjard", "nightjar",
+                "NightjarAgent", "NightjarModel", "CNightjarProbe", "CNightjarTestKit", "nightjar-test-service",
+                "nightjard", "nightjar",
             ]),
         tests("NightjarLogFileTests", ["NightjarLogFile", "CZstd"]),
         tests("NightjarSourcesTests", ["NightjarSources", "NightjarModel"]),

@@ -20,6 +20,8 @@ final class Clockwork {
     private static let leastLateness: UInt64 = 2_000_000
     /// How old the readings may be that a late wake-up is judged by; each costs some µs.
     private static let readingsLast: UInt64 = 100_000_000
+    /// Where nothing runs, next to nothing is added to them.
+    private static let readingsLastAtRest: UInt64 = 1_000_000_000
 
     /// Now, on CLOCK_MONOTONIC.
     private(set) var now: UInt64
@@ -36,8 +38,8 @@ final class Clockwork {
     private var calmWakes = 0
     /// Others have hardly run: no more than our own pings cost.
     private(set) var isCalm = false
-    /// Processor time of all other threads, in ns.
-    private(set) var othersRan: UInt64 = 0
+    /// Processor time of all other threads, in ns, as far as it is certain: the most that was ever read.
+    private var othersRan: UInt64 = 0
     /// And since the last poll.
     private(set) var othersRanSince: UInt64 = 0
     /// The previous poll.
@@ -75,8 +77,9 @@ final class Clockwork {
         excused = 0
         let late = (now &- before) &- min(now &- before, known)
         let isLate = late > Self.leastLateness
-        let spent = isLate || now &- ownTimesAt > Self.readingsLast ? ownTimeSince() : 0
-        let heldBack = isLate || now &- throttledAt > Self.readingsLast ? throttledSince() : 0
+        let age = isStill ? Self.readingsLastAtRest : Self.readingsLast
+        let spent = isLate || now &- ownTimesAt > age ? ownTimeSince() : 0
+        let heldBack = isLate || now &- throttledAt > age ? throttledSince() : 0
         let missing = late &- min(late, spent)
         if missing >= max(asked, Self.leastPause) {
             paused &+= missing
@@ -84,7 +87,7 @@ final class Clockwork {
         }
         let ran = Self.othersTime()
         othersRanSince = ran &- min(ran, othersRan)
-        othersRan = ran
+        othersRan = max(ran, othersRan)
         isStill = othersRanSince < Self.stillness
         isCalm = othersRanSince < Self.calmness
         calmWakes = isCalm ? min(calmWakes + 1, Self.quietWakes) : 0
@@ -112,11 +115,16 @@ final class Clockwork {
         schedulerClocks.leftProcessor(files)
     }
 
+    /// Another comparison with a loop that sleeps is due.
+    var comparesSleepers: Bool { schedulerClocks.isDue(now) }
+
     /// The thread beat at `beat` and has gone to sleep since.
     func sleeps(_ files: borrowing ThreadFiles, afterBeat beat: UInt64) {
         schedulerClocks.compare(files, withBeat: beat, now)
     }
 
+    /// A little less than the processor time of all other threads: what this one runs between the two readings is missing,
+    /// some µs where the caches are cold. So a reading may be smaller than the one before it, and means nothing then.
     private static func othersTime() -> UInt64 {
         func time(_ clock: clockid_t) -> UInt64 {
             var value = timespec()

@@ -38,6 +38,10 @@ final class Loop {
     var stall: Stall?
     /// It was seen idle at the last look, and no ping has been left since.
     var wasSeenIdle = false
+    /// What its thread was doing at this look; nil = not looked.
+    var seen: ThreadState?
+    /// It was asked when it had not been known to be free for longer than between two usual looks.
+    var isAskedLate = false
     /// What its thread was doing when it was asked.
     var askedIn: ThreadState?
     /// Where a run loop waits for events: the stack pointer of its `ppoll`; 0 = not learned yet.
@@ -63,6 +67,22 @@ final class Loop {
 
     /// A ping is outstanding on a loop that is known to be served.
     var isWaitedFor: Bool { hasAnswered && isAsked }
+
+    /// A ping has gone unanswered to the next look, or was late itself.
+    var isOverdue: Bool { isWaitedFor && (waitingPolls > 0 || isAskedLate) }
+
+    /// It has no gate, or one that cannot be read here.
+    var isKnownByPingsAlone: Bool {
+        if case .none = gate { return true }
+        return seen == .unreadable
+    }
+
+    /// Nothing is to be done for it while nothing runs: it was seen idle, or nobody serves it. Where only pings tell, they go on.
+    var isAtRest: Bool {
+        guard hasAnswered else { return isAsked }
+        guard case .none = gate else { return wasSeenIdle && !isAsked }
+        return false
+    }
 
     /// The thread that runs the loop now, or ran it last; 0 = not known yet.
     var thread: Int32 {

@@ -15,8 +15,13 @@ struct PoolWatch {
     /// (`.overcommit`) are not the pool.
     private static let names = ["initiated-qos", ".default-qos", ".utility-qos", "ackground-qos", "eractive-qos"]
     private static let askEvery: UInt64 = 50_000_000
-    /// Where hardly anything but our own pings runs: they must not keep a process awake.
+    /// Where hardly anything runs, and how much longer that gets while nothing but the echo of our own pings is seen: they
+    /// must not keep a process awake.
     private static let askCalmlyEvery: UInt64 = 250_000_000
+    private static let askAgainAfter: UInt64 = 1_000_000_000
+    private static let askAtRestEvery: UInt64 = 16_000_000_000
+    /// Looks in which the thread that answered is still on its way back to sleep.
+    private static let echoLooks = 2
 
     private let page: Page
     private let index: Int
@@ -26,6 +31,9 @@ struct PoolWatch {
     private var hasAnswered = false
     /// Something of the process has run since the last ping was left: the pool may have been taken.
     private var hasRunSinceAsked = false
+    private var echo = 0
+    /// How long until the next ping while nothing runs.
+    private var restPause = Self.askAgainAfter
     private var pausedBefore: UInt64 = 0
     private var askedAt: UInt64 = 0
     private var nextLook: UInt64 = 0
@@ -44,16 +52,35 @@ struct PoolWatch {
 
     var isAsked: Bool { askedAt != 0 }
     var isWaitedFor: Bool { hasAnswered && isAsked }
+    /// The ping has gone unanswered to the next look.
+    private(set) var isOverdue = false
 
     /// One look; a report where the pool is exhausted, still is, or no longer is.
     mutating func look(_ clock: Clockwork, _ capture: inout StackCapture) -> StallReport? {
         if isAsked { return waiting(clock, &capture) }
-        if !clock.isStill { hasRunSinceAsked = true }
-        let pause = clock.isCalm ? Self.askCalmlyEvery : Self.askEvery
-        guard hasRunSinceAsked || !hasAnswered, clock.now &- slot.pointee.asked >= pause else { return nil }
+        noteWhatRan(clock)
+        guard clock.now &- slot.pointee.asked >= pause(clock) else { return nil }
+        restPause = hasRunSinceAsked ? Self.askAgainAfter : min(2 &* restPause, Self.askAtRestEvery)
         hasRunSinceAsked = false
         ask(clock)
         return nil
+    }
+
+    /// No ping is due before this moment while nothing runs.
+    var restsUntil: UInt64 {
+        guard hasAnswered, !isAsked else { return 0 }
+        return slot.pointee.asked &+ (hasRunSinceAsked ? Self.askCalmlyEvery : restPause)
+    }
+
+    private func pause(_ clock: Clockwork) -> UInt64 {
+        guard clock.isCalm else { return Self.askEvery }
+        return hasRunSinceAsked || !hasAnswered ? Self.askCalmlyEvery : restPause
+    }
+
+    /// A task that takes the pool right beside our ping may be mistaken for its echo; the next ping finds it.
+    private mutating func noteWhatRan(_ clock: Clockwork) {
+        if clock.isStill { return }
+        if echo > 0, clock.isCalm { echo -= 1 } else { hasRunSinceAsked = true }
     }
 
     private mutating func ask(_ clock: Clockwork) {
@@ -77,12 +104,15 @@ struct PoolWatch {
         if isAnswered {
             slot.count(wall)
             hasAnswered = true
+            echo = Self.echoLooks
             askedAt = 0
+            isOverdue = false
             slot.pointee.asked_at = 0
             nj_store32(&slot.pointee.state, LoopState.idle.rawValue)
             slot.clearStall()
             return over(age)
         }
+        isOverdue = hasAnswered
         guard age >= nextLook else { return nil }
         return examine(age, clock, &capture)
     }

@@ -14,13 +14,13 @@ import Glibc
 
 /// What is known of each processor's scheduler clock.
 struct SchedulerClocks {
-    /// Own readings need a file of 10 µs: not more often.
-    private static let ownEvery: UInt64 = 100_000_000
+    /// Own readings need a file of 20 µs: not more often.
+    private static let ownEvery: UInt64 = 500_000_000
     /// Older readings are no longer a lower bound: our clock is slewed.
     private static let lasts: UInt64 = 10_000_000_000
     private static let mostProcessors = 1024
     /// A loop that is busy answers a hundred times a second, and each comparison reads two files.
-    private static let comparedEvery: UInt64 = 50_000_000
+    private static let comparedEvery: UInt64 = 500_000_000
 
     private struct Difference {
         var nanoseconds: Int64
@@ -38,9 +38,11 @@ struct SchedulerClocks {
         keep(Difference(nanoseconds: Int64(bitPattern: now &- left), takenAt: now), of: processor)
     }
 
+    func isDue(_ now: UInt64) -> Bool { now &- comparedAt >= Self.comparedEvery }
+
     /// A thread that beat at `beat` is asleep at `now`.
     mutating func compare(_ files: borrowing ThreadFiles, withBeat beat: UInt64, _ now: UInt64) {
-        guard now &- comparedAt >= Self.comparedEvery else { return }
+        guard isDue(now) else { return }
         comparedAt = now
         guard let processor = files.processor(), let left = files.lastRan() else { return }
         let difference = Difference(nanoseconds: Int64(bitPattern: beat &- left), takenAt: now)

@@ -37,6 +37,7 @@ struct StackCapture {
             case .blocked(let blocked):
                 guard let addresses = peek(blocked, bounds) else { continue }
                 if files.state() == state { return CapturedStack(state: state, addresses: addresses) }
+            case .unreadable where !Self.isRunning(files.tid): return CapturedStack(state: state, addresses: [])
             case .running, .unreadable:
                 if let addresses = signal(files.tid, bounds, purpose) {
                     return CapturedStack(state: .running, addresses: addresses)
@@ -45,6 +46,14 @@ struct StackCapture {
             }
         }
         return CapturedStack(state: files.state(), addresses: [])
+    }
+
+    /// Where the kernel does not show what a thread does, its processor clock tells: a thread whose clock stands may be in a
+    /// call that a signal would cut short.
+    private static func isRunning(_ tid: Int32) -> Bool {
+        let before = nj_thread_time(tid)
+        nj_nap(200_000)
+        return nj_thread_time(tid) &- before >= 50_000
     }
 
     private func peek(_ blocked: ThreadState.Blocked, _ bounds: (low: UInt64, high: UInt64)) -> [UInt64]? {

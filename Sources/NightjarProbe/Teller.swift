@@ -51,8 +51,15 @@ struct Teller {
 
     var isWelcomed: Bool { if case .welcomed = link { true } else { false } }
 
-    /// Sleeps until it is time or the agent says something.
-    func waitForAgent(_ nanoseconds: UInt64) { _ = nj_wait(link.socket, Int64(nanoseconds)) }
+    /// Sleeps until it is time or the agent says something; true for the latter.
+    func waitForAgent(_ nanoseconds: UInt64) -> Bool { nj_wait(link.socket, Int64(nanoseconds)) > 0 }
+
+    /// When there is something to do though the agent is silent.
+    var nextDuty: UInt64 {
+        var time = symbolizer == nil ? .max : usedAt &+ Self.forgetAfter
+        if case .none(let tryAt) = link, !settings.socket.isEmpty { time = min(time, tryAt) }
+        return time
+    }
 
     func close() {
         if link.socket >= 0 { _ = Glibc.close(link.socket) }

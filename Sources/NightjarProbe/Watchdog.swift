@@ -1,12 +1,15 @@
 // The only thread of the probe. It never touches a loop's data and never waits for one: it looks, and where looking does
 // not tell, it leaves a ping and looks again.
 //
-//     every 20 ms (10 ms while anything runs, 40 ms after some looks at rest):
+//     every 25 ms (10 ms while a ping waits for its answer, 40 ms after some looks at rest):
 //       did the process as a whole stand still since the last look?     nothing can have begun: done
 //       for every loop:   a ping outstanding      answered? one reading · old? stacks · older? a stall
 //                         idle by its gate        alive, not woken
 //                         busy                    leave a ping
 //       the cooperative pool, the agent's messages
+//
+// What a look costs is mostly the waking itself (20 to 40 µs, with every cache cold), so a look at rest reads two clocks and
+// nothing else, and what it stands for in each loop's histogram is added when the rest is over.
 
 import CNightjarProbe
 import Glibc
@@ -26,10 +29,13 @@ struct Handover: @unchecked Sendable {
 }
 
 final class Watchdog: @unchecked Sendable {
-    /// How often a process is looked at that has been at rest for a while, one at rest, and one at work.
+    /// How often a process is looked at that has been at rest for a while, that is at rest or works and answers, and where
+    /// an answer is overdue. For thresholds of 50 ms and more; a shorter one shortens them.
     static let quietPoll: UInt64 = 40_000_000
-    static let restingPoll: UInt64 = 20_000_000
-    static let workingPoll: UInt64 = 10_000_000
+    static let usualPoll: UInt64 = 25_000_000
+    static let waitingPoll: UInt64 = 10_000_000
+    /// Looks at rest that are added up before they are counted.
+    private static let mostRestLooks: UInt64 = 25
 
     let page: Page
     let service: String
@@ -44,6 +50,13 @@ final class Watchdog: @unchecked Sendable {
     var capture = StackCapture()
     var stallCount: UInt64 = 0
     var teller: Teller
+    /// Every loop was seen idle at the last look, and the pool needs no ping.
+    private var isAtRest = false
+    /// When there is something to do though nothing runs: a ping of the pool, another try to find the agent.
+    private var nextDuty: UInt64 = 0
+    /// Looks at rest that are not in the histograms yet.
+    private var restLooks: UInt64 = 0
+    private var restedAt: UInt64 = 0
 
     init(page: Page, service: String, settings: ProbeSettings) {
         self.page = page
@@ -73,38 +86,63 @@ final class Watchdog: @unchecked Sendable {
         }
         while !takeNewcomers() {
             let asked = pollInterval
-            teller.waitForAgent(asked)
+            let isAddressed = teller.waitForAgent(asked)
             clock.woke(asked: asked)
-            round()
+            page.store64(PageLayout.watchdogOffset, clock.now)
+            page.store64(PageLayout.pausedOffset, clock.paused)
+            if isAddressed || !rests() { round() }
         }
         teller.close()
     }
 
-    /// A stall is looked at in fifths of the threshold; a process at rest more seldom, but always once before a job that
-    /// begins right after a look could be called a stall.
+    /// A stall is looked at in fifths of the threshold, and all else more seldom, but always once before a job that begins
+    /// right after a look could be called a stall.
     private var pollInterval: UInt64 {
         let finest = max(threshold / 5, 1_000_000)
-        let isResting = clock.isStill && !loops.contains(where: \.isWaitedFor) && pool?.isWaitedFor != true
-        guard isResting else { return min(Self.workingPoll, finest) }
-        return clock.isQuiet ? min(Self.quietPoll, 4 &* finest) : min(Self.restingPoll, 2 &* finest)
+        if clock.isStill, clock.isQuiet, isAtRest || !loops.contains(where: \.isWaitedFor) {
+            return min(Self.quietPoll, 4 &* finest)
+        }
+        let isOverdue = loops.contains(where: \.isOverdue) || pool?.isOverdue == true
+        return isOverdue ? min(Self.waitingPoll, finest) : min(Self.usualPoll, finest / 2 &* 5)
     }
 
     private func takeNewcomers() -> Bool {
         shared.withLock { handover in
-            loops += handover.inbox.newcomers
-            handover.inbox.newcomers = []
+            if !handover.inbox.newcomers.isEmpty {
+                loops += handover.inbox.newcomers
+                handover.inbox.newcomers = []
+                isAtRest = false
+            }
             return handover.inbox.isStopping
         }
     }
 
+    /// Nothing of the process has run since a look that found everything at rest, and nobody is to be spoken to yet.
+    private func rests() -> Bool {
+        guard isAtRest, clock.isStill, clock.now < nextDuty, restLooks < Self.mostRestLooks else { return false }
+        restLooks &+= 1
+        restedAt = clock.now
+        return true
+    }
+
+    private func countRest() {
+        guard restLooks > 0 else { return }
+        for loop in loops where loop.hasAnswered {
+            loop.freeAt = restedAt
+            loop.slot.count(0, times: restLooks)
+        }
+        restLooks = 0
+    }
+
     private func round() {
-        page.store64(PageLayout.watchdogOffset, clock.now)
-        page.store64(PageLayout.pausedOffset, clock.paused)
+        countRest()
         for loop in loops { look(at: loop) }
         if loops.contains(where: \.hasEnded) { dismissEnded() }
         let start = nj_now()
         if let report = pool?.look(clock, &capture) { tell(report) }
         teller.serve(clock.now) { [self] request in allStacks(request) }
+        isAtRest = loops.allSatisfy(\.isAtRest)
+        nextDuty = min(teller.nextDuty, pool?.restsUntil ?? .max)
         clock.excuse(since: start)
     }
 
@@ -149,6 +187,7 @@ final class Watchdog: @unchecked Sendable {
         guard loop.hasAnswered else { return false }
         // Nothing of the process has run since the loop was seen idle.
         if clock.isStill, loop.wasSeenIdle { return true }
+        loop.seen = nil
         loop.wasSeenIdle = isSeenIdle(loop)
         return loop.wasSeenIdle
     }
@@ -168,7 +207,7 @@ final class Watchdog: @unchecked Sendable {
     /// Where only a ping tells, a process that hardly runs is not kept awake by pings. A job that blocks right after its
     /// loop answered would leave the process just as still, so it is asked again before that job could be called a stall.
     private func isKeptFromAsking(_ loop: Loop) -> Bool {
-        guard case .none = loop.gate, loop.hasAnswered, clock.isCalm else { return false }
+        guard loop.hasAnswered, clock.isCalm, loop.isKnownByPingsAlone else { return false }
         let pause = clock.isStill ? 2 &* threshold : threshold / 5 &* 4
         return clock.now &- loop.slot.pointee.beat < pause
     }
@@ -176,6 +215,7 @@ final class Watchdog: @unchecked Sendable {
     private func waitsForEvents(_ loop: Loop) -> Bool {
         loop.follow(loop.thread)
         guard let state = loop.files?.state() else { return false }
+        loop.seen = state
         guard case .blocked(let blocked) = state else {
             if state == .gone { loop.hasEnded = loop.kind == .eventLoop }
             return false
@@ -186,10 +226,10 @@ final class Watchdog: @unchecked Sendable {
     }
 
     private func ask(_ loop: Loop) {
-        loop.follow(loop.thread)
-        let state = loop.files?.state()
-        let (start, uncertainty) = beginning(of: loop, state)
+        if loop.follow(loop.thread) { loop.seen = nil }
+        let state = loop.seen ?? loop.files?.state()
         let times = loop.files?.times()
+        let (start, uncertainty) = beginning(of: loop, state, times)
         var stall = Stall(
             startedAt: start, uncertainty: uncertainty, pausedBefore: clock.paused, tid: loop.files?.tid ?? 0,
             evidenceAt: clock.now, evidence: times, nextCapture: threshold / 2)
@@ -201,8 +241,10 @@ final class Watchdog: @unchecked Sendable {
         stall.throttledAwayBefore = clock.throttledAway
         loop.stall = stall
         loop.askedIn = state
+        loop.seen = nil
         loop.wasSeenIdle = false
         loop.waitingPolls = 0
+        loop.isAskedLate = clock.now &- min(clock.now, loop.freeAt) > Self.usualPoll &+ Self.waitingPoll / 2
         loop.sequence &+= 1
         loop.slot.pointee.asked = loop.sequence
         loop.slot.pointee.busy_since = start
@@ -219,38 +261,6 @@ final class Watchdog: @unchecked Sendable {
         guard age >= stall.nextCapture else { return }
         take(loop, &stall, age)
         loop.stall = stall
-    }
-
-    /// When the loop's present job began: between the last moment it was free and now.
-    private func beginning(of loop: Loop, _ state: ThreadState?) -> (start: UInt64, uncertainty: UInt64) {
-        let now = clock.now
-        let earliest = max(loop.freeAt, now &- min(now, 5 &* Self.restingPoll))
-        guard loop.hasAnswered, now > earliest, let state else { return (now, 0) }
-        // A run loop that may be at rest has begun nothing yet.
-        if loop.kind == .mainQueue, loop.restingStack == 0, state.call == SystemCall.poll { return (now, 0) }
-        let window = now &- earliest
-        guard let estimate = estimatedBeginning(of: loop, state), estimate.start > earliest, estimate.start <= now
-        else { return (earliest &+ window / 2, window / 2) }
-        return (estimate.start, estimate.isExact ? min(window, 2_000_000) : window)
-    }
-
-    private func estimatedBeginning(of loop: Loop, _ state: ThreadState) -> (start: UInt64, isExact: Bool)? {
-        switch state {
-        case .running:
-            // It has run or stood in the queue ever since; so had the process, where nothing else did. A loop that was not looked
-            // at for long may have rested in between, and what it spent was many jobs.
-            if let free = loop.freeTimes, let times = loop.files?.times() {
-                let spent = times - free
-                let isOnTime = clock.now &- loop.freeAt <= threshold
-                return (clock.now &- min(clock.now, spent.ran &+ spent.waited), isOnTime)
-            }
-            return (clock.now &- min(clock.now, clock.othersRanSince), false)
-        case .blocked:
-            // It left the processor when it began to wait, a moment after it began.
-            guard loop.files != nil else { return nil }
-            return clock.leftProcessor(loop.files!).map { ($0, true) }
-        case .gone, .unreadable: return nil
-        }
     }
 
     // MARK: a ping is outstanding
@@ -366,7 +376,9 @@ final class Watchdog: @unchecked Sendable {
         countLags(loop, lag)
         if let stall = loop.stall, loop.hasAnswered { over(loop, stall, beat) }
         loop.learnRest(lag)
-        if loop.files != nil, loop.thread == loop.files?.tid, case .blocked? = loop.files?.state() {
+        if clock.comparesSleepers, loop.files != nil, loop.thread == loop.files?.tid,
+            case .blocked? = loop.files?.state()
+        {
             clock.sleeps(loop.files!, afterBeat: beat)
         }
         loop.hasAnswered = true

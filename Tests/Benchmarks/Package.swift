@@ -50,7 +50,9 @@ let package = Package(
         .target(name: "CSpdlog"),
         benchmark("LogWriting", ["CSpdlog", room("NightjarLogFile"), .product(name: "Logging", package: "swift-log")]),
         benchmark("LogStorm", [room("NightjarLogFile"), .product(name: "Logging", package: "swift-log")]),
-        benchmark("ServiceOverhead", []),
+        // Holds one thread of another process.
+        .target(name: "CHold", cSettings: strictC),
+        benchmark("ServiceOverhead", ["CHold"]),
         benchmark(
             "ProbeBeat",
             [

@@ -1,7 +1,13 @@
 #include "CNightjarTestKit.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,4 +37,26 @@ int njt_as_user(uint32_t uid, void (*body)(void *), void *context) {
     if (failed) return -failed;
     pthread_join(thread, NULL);
     return -errand.failed;
+}
+
+int njt_refuse(long call) {
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof steps / sizeof steps[0], steps};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 ? 0 : errno;
+}
+
+int njt_epoll_wait(int milliseconds) {
+    int queue = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event;
+    int ready = epoll_wait(queue, &event, 1, milliseconds);
+    int saved = errno;
+    close(queue);
+    errno = saved;
+    return ready;
 }

@@ -67,15 +67,15 @@ import Testing
         }
         #expect(answer == 4)
     }
+}
 
-    /// Runs `body` in a forked child and gives its exit code.
-    private func forkAndAnswer(_ body: () -> Int32) -> Int32 {
-        let child = plainFork()
-        if child == 0 { _exit(body()) }
-        var status: Int32 = 0
-        waitpid(child, &status, 0)
-        return (status & 0x7F) == 0 ? (status >> 8) & 0xFF : -1
-    }
+/// Runs `body` in a forked child and gives its exit code.
+func forkAndAnswer(_ body: () -> Int32) -> Int32 {
+    let child = plainFork()
+    if child == 0 { _exit(body()) }
+    var status: Int32 = 0
+    waitpid(child, &status, 0)
+    return (status & 0x7F) == 0 ? (status >> 8) & 0xFF : -1
 }
 
 @_silgen_name("fork") private func plainFork() -> Int32

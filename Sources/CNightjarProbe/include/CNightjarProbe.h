@@ -75,6 +75,9 @@ struct nj_capture {
 /// buffer. 0, or -1 with errno. Idempotent.
 int nj_capture_install(void);
 
+/// 1 where this process may read its own memory by a call that survives unmapped pages: else blocked threads have no stacks.
+int nj_reads_own(void);
+
 /// Puts the former handler back where ours is still the one installed.
 void nj_capture_remove(void);
 
@@ -90,6 +93,12 @@ const struct nj_capture *_Nullable nj_capture_thread(
 
 /// Copies the stack of a blocked thread without a signal, from `stack_pointer` on.
 const struct nj_capture *_Nullable nj_peek_thread(uint64_t stack_pointer, uint64_t program_counter, uint64_t stack_high);
+
+/// Processor time of a thread of this process, ns; 0 where there is no such thread. Needs no /proc.
+uint64_t nj_thread_time(pid_t tid);
+
+/// Sleeps, for less than a second.
+void nj_nap(long nanoseconds);
 
 /// Copies words of this process's own memory; 0 where any of it is not mapped.
 int nj_read_own(uint64_t address, void *_Nonnull buffer, size_t length);
@@ -112,7 +121,8 @@ int nj_connect(const char *_Nonnull path);
 ssize_t nj_send(int socket, const void *_Nonnull bytes, size_t length, int passed);
 /// Receives one message without blocking. Bytes, 0 at the end, -1 with errno.
 ssize_t nj_receive(int socket, void *_Nonnull bytes, size_t length);
-/// Waits until the socket is readable or the time is over. > 0 readable or ended, 0 time over.
+/// Waits until the socket is readable or the time is over. > 0 readable or ended, 0 time over, -1 where that call is refused:
+/// then it has slept by another.
 int nj_wait(int socket, int64_t nanoseconds);
 
 /// How many processors this process may run on: the width of the cooperative pool.

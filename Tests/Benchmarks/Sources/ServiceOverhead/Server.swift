@@ -39,8 +39,9 @@ func run(_ words: [String]) -> (text: String, status: Int32) {
 /// One running service.
 final class Server {
     let port: Int
-    private let pid: pid_t
-    private let watchdog: Int32?
+    let pid: pid_t
+    /// The probe's thread.
+    let watchdog: Int32?
 
     init(_ program: String, port: Int, isProbed: Bool) {
         self.port = port

@@ -1,17 +1,22 @@
-// What the probe costs a service under load: a Hummingbird service (Tests/Samples/Checkout) and wrk, with the probe and
-// without. Both servers are the same program; NIGHTJAR_PROBE=off makes the one without. They take the load in turn, for a
-// few seconds each, many times, so that whatever else the machine does meets both alike; and both are started afresh every
-// few pairs, because two processes of one program differ by a per cent of their own.
+// What the probe costs a service under load: a Hummingbird service (Tests/Samples/Checkout) and wrk, measured in two ways.
+//
+// CPU a request: within one process, its probe's thread held and let go in turn (Windows.swift). What the thread itself used
+// is told beside it: free of all noise, but without the pings, which the service's own threads run.
+//
+// Latency: two servers of the same program, NIGHTJAR_PROBE=off making the one without, take the load in turn for a few
+// seconds each, and are started afresh every few pairs.
 //
 //     --service PATH   the server, built by packaging/bench.sh
-//     --pairs N        pairs of runs (24); --seconds N  length of a run (3)
+//     --windows N      pairs of windows (500, four minutes); 0 = none
+//     --pairs N        pairs of runs (24); 0 = none
+//     --seconds N      length of a run (3)
 //
-// CPU time is the scheduler's, of all threads of the process, in nanoseconds. What the probe's own thread used is told
-// beside it: most of the cost, and free of the noise of two processes.
+// CPU time is the scheduler's, of all threads of the process, in nanoseconds.
 
 import BenchmarkKit
 import Glibc
 
+let windowPairs = Arguments.value(of: "--windows").flatMap { Int($0) } ?? (Arguments.isQuick ? 40 : 500)
 let pairs = Arguments.value(of: "--pairs").flatMap { Int($0) } ?? (Arguments.isQuick ? 6 : 24)
 let seconds = Arguments.value(of: "--seconds").flatMap { Int($0) } ?? (Arguments.isQuick ? 2 : 3)
 let pairsOfOneStart = 4
@@ -85,13 +90,25 @@ func interval(_ series: Series) -> (low: Double, high: Double) {
     return (sorted[low], sorted[high])
 }
 
-let report = Report("the probe in a Hummingbird service under wrk, \(pairs) pairs of \(seconds) s")
-report.add("CPU a request, without the probe", costs, scale: 1e6, "µs")
-report.add("CPU a request, with / without, median", cpuRatios.median, "×", .atMost(1.005))
-report.add("  95 of 100: from", interval(cpuRatios).low, "×")
-report.add("  95 of 100: to", interval(cpuRatios).high, "×")
-report.add("the probe's thread, of all CPU", watchdog, scale: 100, "%")
-report.add("p99, with / without, median", p99Ratios.median, "×", .atMost(1.03))
-report.add("  95 of 100: from", interval(p99Ratios).low, "×")
-report.add("  95 of 100: to", interval(p99Ratios).high, "×")
+var windows = Windows()
+if windowPairs > 0 { windows.measure(program, pairs: windowPairs) }
+
+let report = Report("the probe in a Hummingbird service under wrk")
+
+@MainActor func add(_ name: String, _ ratios: Series, _ threshold: Report.Threshold? = nil) {
+    report.add("\(name), median of \(ratios.values.count)", ratios.median, "×", threshold)
+    report.add("  95 of 100: from", interval(ratios).low, "×")
+    report.add("  95 of 100: to", interval(ratios).high, "×")
+}
+
+if windowPairs > 0 {
+    add("CPU a request, probe running / held", windows.ratios, .atMost(1.005))
+    report.add("the probe's thread, of all CPU", windows.shares, scale: 100, "%")
+}
+if pairs > 0 {
+    report.add("CPU a request, without the probe", costs, scale: 1e6, "µs")
+    add("CPU a request, with / without", cpuRatios)
+    report.add("the probe's thread, of all CPU, in these", watchdog, scale: 100, "%")
+    add("p99, with / without", p99Ratios, .atMost(1.03))
+}
 report.finish()
