@@ -149,9 +149,8 @@ fi
 at_work "swift-package dump-symbol-graph" 2 "$toolchain/swift-package" --package-path "$W/package" dump-symbol-graph
 # It is told everything at once, and its input stays open for as long as it may be looked at.
 speak() {
-    set -m
-    (exec 3<>"$W/lsp"; python3 - "$W" >&3 <<'P'
-import json, sys
+    (exec 3<>"$W/lsp"; exec setsid python3 - "$W" >&3 <<'P'
+import json, sys, time
 root = sys.argv[1] + "/package"
 def say(method, params, number=None):
     body = {"jsonrpc": "2.0", "method": method, "params": params}
@@ -165,8 +164,9 @@ for n in range(1, 20):
     say("textDocument/didOpen", {"textDocument": {"uri": "file://" + path, "languageId": "swift", "version": 1, "text": open(path).read()}})
     say("textDocument/documentSymbol", {"textDocument": {"uri": "file://" + path}}, 10 + n)
 sys.stdout.flush()
+time.sleep(900)
 P
-    sleep 900) &
+    ) &
     pids+=($!)
 }
 if wanted sourcekit-lsp; then mkfifo "$W/lsp"; speak; fi
@@ -211,6 +211,7 @@ served() {
     traffic "$kind" "$port"
     at_work "$name" 4 "$@"
     kill "${pids[-2]}" 2>/dev/null || true
+    wait "${pids[-2]}" 2>/dev/null || true
 }
 if [ -n "$packages" ]; then
     nio=$packages/swift-nio/.build/debug
