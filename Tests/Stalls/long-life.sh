@@ -8,6 +8,9 @@
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n '2,8s/^# //p' "$0" >&2; exit 2; }
 checkout=$1 bin=$2 minutes=${3:-12}
+for program in "$checkout" "$bin/nightjard" "$bin/nightjar"; do
+    [ -x "$program" ] || { echo "long-life.sh: no program '$program'; build it as the usage says" >&2; exit 2; }
+done
 command -v wrk >/dev/null || { echo "long-life.sh: wrk is missing; run: apt-get install -y wrk" >&2; exit 3; }
 work=$(mktemp -d)
 pids=()
