@@ -11,6 +11,26 @@ cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s\n' "$*"; }
 
+# within MINUTES COMMAND...: what takes longer is ended, and all that runs then is shown. A test that waits for ever must
+# say which one it is.
+within() {
+    local seconds=$(($1 * 60)) status=0 parent=$BASHPID
+    shift
+    (
+        self=$BASHPID
+        sleep "$seconds" >/dev/null 2>&1 &
+        trap "kill $!" TERM
+        wait $! || exit 0
+        printf '\ntest: "%s" still runs after %d minutes; what runs now:\n' "$*" $((seconds / 60))
+        ps -eo pid,ppid,stat,wchan:24,etime,args --forest | grep -v ' \[.*\]$' | cut -c 1-200
+        pgrep -P "$parent" | grep -vx "$self" | xargs -r kill -KILL
+    ) &
+    local watcher=$!
+    "$@" || status=$?
+    kill "$watcher" 2>/dev/null || true
+    return "$status"
+}
+
 step "packages"
 packaging/setup.sh test
 
@@ -22,14 +42,14 @@ swift build --build-tests
 # All suites share one process and begin at once. Those that measure stalls of this very process, or race a filling disk,
 # are run after the crowd, one by one: on a small machine it would be the stall.
 alone='NightjarProbeTests|NightjarAgentTests.RealDiskTests|NightjarInspectTests.LiveTests'
-swift test --skip-build --skip "$alone"
-swift test --skip-build --no-parallel --filter "$alone"
+within 15 swift test --skip-build --skip "$alone"
+within 15 swift test --skip-build --no-parallel --filter "$alone"
 
 step "journald and full disks"
 # A filter that matches nothing passes too, so what ran is counted.
 journal_log=$(mktemp)
 trap 'rm -f "$journal_log"' EXIT
-Tests/System/journald-sandbox.sh swift test --skip-build --filter 'NightjarSinksTests.JournaldTests|NightjarHistoryTests.FullDiskTests|NightjarSourcesTests.JournalVolumeTests' 2>&1 | tee "$journal_log"
+within 10 Tests/System/journald-sandbox.sh swift test --skip-build --filter 'NightjarSinksTests.JournaldTests|NightjarHistoryTests.FullDiskTests|NightjarSourcesTests.JournalVolumeTests' 2>&1 | tee "$journal_log"
 grep -E 'Test run with [1-9][0-9]* tests? .*passed' "$journal_log" >/dev/null
 
 step "consumers: who embeds one product needs nothing else"

@@ -50,6 +50,9 @@ final class Snapshot {
     /// Memory that copies do not get (MADV_WIPEONFORK) is read from the target itself, up to this much.
     static let mostWiped: UInt64 = 1 << 20
 
+    /// How often a busy machine is given the time to stop all threads; a thread that waits for a disk gets it once.
+    private static let attempts = 3
+
     private static let keptMemory = "part of its memory is kept from copies (MADV_DONTFORK)"
 
     let target: Target
@@ -69,16 +72,46 @@ final class Snapshot {
     /// Takes one; a stop where a copy would not be whole. `asking` is the thread that is asked first for a copy.
     static func take(_ target: Target, _ way: SnapshotWay, asking thread: Int32? = nil) throws -> Snapshot {
         do {
-            return try Snapshot(target, way, asking: thread)
+            return try retrying(target, way, asking: thread)
         } catch let error as InspectError where error.code == .keptMemory && way == .auto {
-            let snapshot = try Snapshot(target, .stop)
+            let snapshot = try retrying(target, .stop)
             snapshot.pause.reason = keptMemory
             return snapshot
         }
     }
 
-    private init(_ target: Target, _ way: SnapshotWay, asking thread: Int32? = nil) throws {
+    /// A thread that did not stop in time, and for how long the others stood still for nothing.
+    private struct Unstopped: Error {
+        var thread: Int32
+        var seconds: Double
+        var waitsForADisk: Bool
+
+        func error(_ pid: Int32) -> InspectError {
+            let reason = waitsForADisk ? "it waits for a disk" : "the machine is very busy"
+            return InspectError(
+                .overBudget,
+                "thread \(thread) of process \(pid) could not be stopped within "
+                    + "\(Int(StoppedProcess.patience * 1000)) ms (\(reason)): try again")
+        }
+    }
+
+    private static func retrying(_ target: Target, _ way: SnapshotWay, asking thread: Int32? = nil) throws -> Snapshot {
+        var (lost, attempt) = (0.0, 1)
+        while true {
+            do {
+                return try Snapshot(target, way, asking: thread, after: lost)
+            } catch let unstopped as Unstopped {
+                if unstopped.waitsForADisk || attempt == attempts { throw unstopped.error(target.pid) }
+                lost += unstopped.seconds
+                attempt += 1
+                usleep(50_000)
+            }
+        }
+    }
+
+    private init(_ target: Target, _ way: SnapshotWay, asking thread: Int32? = nil, after lost: Double) throws {
         self.target = target
+        pause.seconds = lost
         firstAsked = thread ?? target.pid
         (memory, map, touched) = (target.memory, target.map, target.touched)
         try SnapshotObstacles.checkAlone(target)
@@ -110,11 +143,12 @@ final class Snapshot {
     private func stop(_ site: nj_call_site?) throws {
         let stopped = try StoppedProcess(pid: target.pid, procRoot: target.procRoot)
         if let thread = stopped.unstopped {
-            stopped.resume()
-            throw InspectError(
-                .overBudget,
-                "thread \(thread) of process \(target.pid) could not be stopped within \(Int(StoppedProcess.patience * 1000)) "
-                    + "ms (it waits for a disk, or the machine is very busy): try again")
+            let other = SnapshotObstacles.sharer(target)
+            let waits =
+                StatusFile("\(target.procRoot)/\(target.pid)/task/\(thread)/status")["State"]?.hasPrefix("D") == true
+            let seconds = stopped.resume()
+            if let other { throw SnapshotObstacles.sharedMemory(target.pid, other) }
+            throw Unstopped(thread: thread, seconds: seconds, waitsForADisk: waits)
         }
         states = stopped.states
         self.stopped = stopped
@@ -122,7 +156,7 @@ final class Snapshot {
         try makeCopy(stopped, site)
         guard let copy else { return }
         let own = readFile("\(target.procRoot)/\(target.pid)/maps", limit: 64 << 20).0
-        pause.seconds = stopped.resume()
+        pause.seconds += stopped.resume()
         self.stopped = nil
         pause.way = .fork
         try take(copy.pid, own: TargetMap(text: own))
@@ -171,7 +205,7 @@ final class Snapshot {
     /// Ends it; answers for how long the target stood still in all.
     @discardableResult func release() -> Pause {
         if let stopped {
-            pause.seconds = stopped.resume()
+            pause.seconds += stopped.resume()
             self.stopped = nil
         }
         if let copy {

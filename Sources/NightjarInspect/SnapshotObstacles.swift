@@ -34,17 +34,19 @@ enum SnapshotObstacles {
     static func checkAlone(_ target: Target) throws {
         for attempt in 0..<attempts {
             guard let other = sharer(target) else { return }
-            if attempt == attempts - 1 {
-                throw InspectError(
-                    .sharedMemory,
-                    "process \(target.pid) shares its memory with process \(other), which would go on writing to it: "
-                        + "try again")
-            }
+            if attempt == attempts - 1 { throw sharedMemory(target.pid, other) }
             usleep(20_000)
         }
     }
 
-    private static func sharer(_ target: Target) -> Int32? {
+    static func sharedMemory(_ pid: Int32, _ other: Int32) -> InspectError {
+        InspectError(
+            .sharedMemory,
+            "process \(pid) shares its memory with process \(other), which would go on writing to it: try again")
+    }
+
+    /// A child that runs in the target's memory.
+    static func sharer(_ target: Target) -> Int32? {
         Threads.list(target.pid, target.procRoot).lazy
             .flatMap { Threads.children(target.pid, thread: $0, target.procRoot) }
             .first { nj_same_memory(target.pid, $0) == 1 }

@@ -12,8 +12,12 @@ import Glibc
 
 /// Holds all threads of a process stopped. Let go by `resume()`, or by the end of this process.
 final class StoppedProcess {
-    /// How long all threads together may take to stop. One that waits for a disk may take longer.
+    /// How long all threads together may take to stop. One that waits for a disk, or for a child of its own between
+    /// vfork and exec, may take longer.
     static let patience = 0.2
+    /// Seconds for which a thread that did not stop in time is waited for, once all others go on: only a thread that
+    /// stands can be let go before this process ends.
+    static let patienceForTheLast = 5.0
 
     let pid: Int32
     private let procRoot: String
@@ -92,7 +96,8 @@ final class StoppedProcess {
         states.append(state)
         var timeout: Int32 = -1
         if nj_given_up_call(id, &timeout) >= 0, timeout > 0 {
-            sleepsSince[id] = monotonicSeconds() - (naps[id]?.slept(pid, thread: id, procRoot) ?? 0)
+            let slept = naps[id]?.slept(pid, thread: id, of: Double(timeout) / 1000, procRoot) ?? 0
+            sleepsSince[id] = monotonicSeconds() - slept
         }
     }
 
@@ -105,9 +110,16 @@ final class StoppedProcess {
     /// Lets every thread go on; answers for how long the process stood still.
     @discardableResult func resume() -> Double {
         for state in states { restartCall(of: state.id) }
+        if let unstopped { held.remove(unstopped) }
         for id in held { _ = nj_detach(id, signals[id] ?? 0) }
         (held, states) = ([], [])
-        return began > 0 ? monotonicSeconds() - began : 0
+        let length = began > 0 ? monotonicSeconds() - began : 0
+        if let last = unstopped {
+            unstopped = nil
+            let signal = nj_await_stop(last, Int64(Self.patienceForTheLast * 1e6))
+            if signal >= 0 { _ = nj_detach(last, signal) }
+        }
+        return length
     }
 
     private func restartCall(of id: Int32) {
@@ -132,7 +144,11 @@ final class StoppedProcess {
 struct Nap {
     /// A processor's clock may be a tick old.
     private static let margin = 0.005
+    /// Seconds on a processor within which a thread that sleeps is woken and stopped; what took longer did more.
+    private static let mostToStop = 0.0001
     private var noted: Double
+    /// Seconds that it had been on a processor in all.
+    private var worked: Double
     /// Seconds between its last time on a processor and `noted`.
     private var before: Double
     private var switches: UInt64
@@ -165,15 +181,17 @@ struct Nap {
         else { return nil }
         noted = monotonicSeconds()
         before = max(0, own.last - its.last)
-        switches = its.switches
+        (switches, worked) = (its.switches, its.worked)
     }
 
-    /// Seconds that it slept until now, too few rather than too many; 0 where it woke up in between.
-    func slept(_ pid: Int32, thread: Int32, _ procRoot: String) -> Double {
-        guard let now = Self.figures("\(procRoot)/\(pid)/task/\(thread)/sched"), now.switches == switches + 1 else {
-            return 0
-        }
-        return max(0, before + monotonicSeconds() - noted - Self.margin)
+    /// Seconds that it slept until now, too few rather than too many; 0 where it may have woken up in between: then what
+    /// was interrupted may be the next call, and that one had not slept at all.
+    func slept(_ pid: Int32, thread: Int32, of timeout: Double, _ procRoot: String) -> Double {
+        guard let now = Self.figures("\(procRoot)/\(pid)/task/\(thread)/sched"), now.switches == switches + 1,
+            now.worked - worked < Self.mostToStop
+        else { return 0 }
+        let most = before + monotonicSeconds() - noted
+        return most + 2 * Self.margin < timeout ? max(0, most - Self.margin) : 0
     }
 
     /// The processor that a thread ran on last: field 39 of stat.
@@ -184,18 +202,20 @@ struct Nap {
         return fields.count > 36 ? Int32(String(decoding: fields[36], as: UTF8.self)) : nil
     }
 
-    /// When it was last on a processor, in seconds of that processor's clock, and how often it went to sleep.
-    private static func figures(_ path: String) -> (last: Double, switches: UInt64)? {
+    /// When it was last on a processor, in seconds of that processor's clock, for how long in all, and how often it went
+    /// to sleep.
+    private static func figures(_ path: String) -> (last: Double, worked: Double, switches: UInt64)? {
         let (text, _) = readFile(path, limit: 16_384)
-        var (last, switches): (Double?, UInt64?)
+        var (last, worked, switches): (Double?, Double?, UInt64?)
         for line in String(decoding: text, as: UTF8.self).split(separator: "\n") {
             guard let colon = line.lastIndex(of: ":") else { continue }
             let value = line[line.index(after: colon)...].drop { $0 == " " }
             if line.hasPrefix("se.exec_start") { last = Double(value).map { $0 / 1000 } }
+            if line.hasPrefix("se.sum_exec_runtime") { worked = Double(value).map { $0 / 1000 } }
             if line.hasPrefix("nr_voluntary_switches") { switches = UInt64(value) }
         }
-        guard let last, let switches else { return nil }
-        return (last, switches)
+        guard let last, let worked, let switches else { return nil }
+        return (last, worked, switches)
     }
 }
 

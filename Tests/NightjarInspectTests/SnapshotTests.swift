@@ -139,6 +139,18 @@ import Testing
         #expect(try Snapshot.take(target, .fork).release().way == .fork)
     }
 
+    @Test func `a thread that stops too late is let go all the same`() throws {
+        let program = try Sleepers(["vfork"])
+        defer { program.end() }
+        usleep(200_000)  // by now the child runs
+        let stopped = try StoppedProcess(pid: program.pid, procRoot: "/proc")
+        #expect(stopped.unstopped != nil)
+        stopped.resume()
+        #expect(try Snapshot.take(program.target(), .fork).release().way == .fork)
+        try program.goesOn()
+        #expect(program.complaints == [])
+    }
+
     @Test func `a program that was stopped by its terminal is copied and stays stopped`() throws {
         let program = try Sleepers()
         defer { program.end() }
