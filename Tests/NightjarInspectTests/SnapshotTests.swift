@@ -148,7 +148,9 @@ import Testing
         stopped.resume()
         #expect(try Snapshot.take(program.target(), .fork).release().way == .fork)
         try program.goesOn()
-        #expect(program.complaints == [])
+        // A traced thread gets even the signals that its program ignores, here SIGCHLD, and the kernel may end the wait of
+        // whichever thread takes it; only that may be seen.
+        #expect(program.complaints.filter { !$0.hasPrefix("BAD loops_masked errno 4") } == [])
     }
 
     @Test func `a program that was stopped by its terminal is copied and stays stopped`() throws {
