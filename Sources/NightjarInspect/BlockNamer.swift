@@ -35,7 +35,7 @@ final class BlockNamer {
         case Tag.perBlockError: return error(entry.key & ~CensusTally.errorMark)
         case Tag.perBlockTask: return task(entry.key & ~CensusTally.taskMark, sample: entry.sample)
         case Tag.none:
-            guard entry.key == taskMemory else { return nil }
+            guard entry.key == taskMemory || looksLikeTaskMemory(entry) else { return nil }
             return TypeInfo(name: "frames of tasks", kind: .task, module: "_Concurrency")
         default: return nil
         }
@@ -59,6 +59,21 @@ final class BlockNamer {
         }
         return nil
     }()
+
+    /// Where the linker left that variable out or the symbols are gone: a piece of task memory begins { word, next piece,
+    /// its size, how much of it is in use }, its size fills the block but for 32 bytes (StackAllocator.h of the Swift
+    /// runtime, 5.7–6.3), and the word points to an empty place among the runtime's variables.
+    private func looksLikeTaskMemory(_ entry: TallyTable.Entry) -> Bool {
+        let head = target.memory.words(at: entry.sample &- 8, count: 4)
+        guard head.count == 4, head[1] == entry.key, entry.key % 8 == 0 else { return false }
+        let usable = (head[0] & ~7) &- 8
+        let (size, used) = (head[3] & 0xffff_ffff, head[3] >> 32)
+        guard size >= 256, size + 32 <= usable, usable < size + 48, used <= size, used % 16 == 0 else { return false }
+        guard head[2] % 16 == 0, target.memory.word(at: entry.key) == 0 else { return false }
+        guard let region = target.map.region(at: entry.key) else { return false }
+        return region.writable && !region.executable && region.path != "[heap]"
+    }
+
     private lazy var program = target.map.regions.first { $0.executable && !$0.anonymous }?.path
     /// First words of blocks that look like nothing known.
     var candidates: Set<UInt64> = []

@@ -17,6 +17,17 @@ import Testing
             environment: ["NIGHTJAR_PROBE": "off"], ready: "planted \(Self.count)")
     }
 
+    /// One that goes on planting, a thousand a second.
+    func running(_ name: String) throws -> LiveTarget {
+        let tool = try #require(HostileTests.tool)
+        let program = try LiveTarget(
+            URL(filePath: tool).deletingLastPathComponent().appending(path: "nightjar-incident").path,
+            [name, "--rate", "1000", "--size", "1000", "--seconds", "60"], environment: ["NIGHTJAR_PROBE": "off"],
+            waitsForReady: false)
+        usleep(2_000_000)
+        return program
+    }
+
     /// Of what is in use, without blocks that are known to be C's. Dispatch has one more of 80 bytes for each timer, which
     /// begins with a number, and a table with 26 bytes for each.
     func typedShare(_ census: Census, timers: Int64) -> Double {
@@ -44,6 +55,29 @@ import Testing
         print("\(name): \((share * 10_000).rounded() / 100) % of bytes typed")
         #expect(share >= 0.99)
         #expect(census.typedBytes + census.untypedBytes + census.freeBytes == census.heapBytes)
+    }
+
+    /// What the type holds weighs more than itself: the bytes of a request rank before it. Of the program's own types it is
+    /// the first.
+    @Test(arguments: [
+        ("leak", "nightjar_incident.Request", "closure #1 in nightjar_incident.handle(_:forgetsToRemove:)"),
+        ("retain-cycle", "nightjar_incident.Conversation", "nightjar_incident.Transport"),
+        ("dictionary-cache", "nightjar_incident.Profile", "String"),
+        ("task-leak", "Task in nightjar_incident.Mailbox.answer(to:)", "frames of tasks"),
+        ("timer-leak", "nightjar_incident.Ticket", "Dispatch.DispatchSource"),
+    ]) func `what grows stands first within one diff`(name: String, type: String, beside: String) throws {
+        let program = try running(name)
+        let answer = try LiveTarget.run(
+            #require(HostileTests.tool), ["heap", "\(program.pid)", "--diff", "2", "--format", "json"])
+        try #require(answer.status == 0, "\(answer.text)")
+        let object = try JSONSerialization.jsonObject(with: Data(answer.text.utf8)) as? [String: Any]
+        let rows = try #require(object?["growth"] as? [[String: Any]]).filter { ($0["count"] as? Int ?? 0) > 100 }
+        let names = rows.compactMap { $0["type"] as? String }
+        #expect(names.first == "Array<UInt8>" && names.contains(beside))
+        let own = names.filter { $0.contains("nightjar_incident.") && !$0.contains("closure") }
+        #expect(own.first == type)
+        let grown = try #require(rows.first { $0["type"] as? String == type })
+        #expect(grown["bytes_per_s"] as? Double ?? 0 > 1000)
     }
 
     @Test func `blocks that are no Swift objects are told by what they point to`() throws {
