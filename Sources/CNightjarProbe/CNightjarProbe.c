@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
@@ -101,6 +102,7 @@ static uint32_t installed;
 
 // /proc/self/mem, for where process_vm_readv is refused (system call filters of containers); -1 = not needed or not there.
 static int own_memory = -1;
+static struct nj_descriptor own_memory_file = {-1, 0, 0};
 
 // Reads until the first page that is not mapped. Safe in a signal handler.
 static ssize_t read_own(uint64_t address, void *buffer, size_t length) {
@@ -128,7 +130,9 @@ static int find_reader(void) {
     uint64_t word = 1, copy = 0;
     for (int attempt = 0; attempt < 2; attempt++) {
         if (read_own((uint64_t)(uintptr_t)&word, &copy, sizeof copy) == sizeof copy && copy == word) return 0;
-        if (attempt == 0) own_memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+        if (attempt > 0) continue;
+        own_memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+        own_memory_file = nj_note(own_memory);
     }
     return -1;
 }
@@ -376,6 +380,26 @@ int nj_thread_start(void (*body)(void *), void *argument) {
     return error;
 }
 
+struct nj_descriptor nj_note(int number) {
+    struct nj_descriptor noted = {-1, 0, 0};
+    struct stat file;
+    if (number < 0 || fstat(number, &file) != 0) return noted;
+    noted.number = number;
+    noted.device = (uint64_t)file.st_dev;
+    noted.inode = (uint64_t)file.st_ino;
+    return noted;
+}
+
+int nj_is_ours(struct nj_descriptor descriptor) {
+    struct stat file;
+    return descriptor.number >= 0 && fstat(descriptor.number, &file) == 0 && (uint64_t)file.st_dev == descriptor.device &&
+           (uint64_t)file.st_ino == descriptor.inode;
+}
+
+void nj_close_ours(struct nj_descriptor descriptor) {
+    if (nj_is_ours(descriptor)) close(descriptor.number);
+}
+
 int nj_page_create(size_t length, void **page) {
     int descriptor = memfd_create("nightjar-probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (descriptor < 0) return -1;
@@ -405,27 +429,28 @@ void nj_page_destroy(int descriptor, void *page, size_t length) {
 static struct {
     void *page;
     size_t length;
-    int page_descriptor, socket_descriptor;
+    struct nj_descriptor page_descriptor, socket_descriptor;
     uint32_t is_child;
-} guarded = {NULL, 0, -1, -1, 0};
+} guarded = {NULL, 0, {-1, 0, 0}, {-1, 0, 0}, 0};
 
 static void in_child(void) {
     __atomic_store_n(&guarded.is_child, 1, __ATOMIC_RELEASE);
     own_tid = 0;
-    if (own_memory >= 0) close(own_memory); // the parent's memory
-    own_memory = -1;
+    nj_close_ours(own_memory_file); // the parent's memory
+    own_memory = own_memory_file.number = -1;
     __atomic_store_n(&reads_own, 0, __ATOMIC_RELEASE);
     if (guarded.page)
         mmap(guarded.page, guarded.length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-    if (guarded.page_descriptor >= 0) close(guarded.page_descriptor);
-    if (guarded.socket_descriptor >= 0) close(guarded.socket_descriptor);
-    guarded.page_descriptor = guarded.socket_descriptor = -1;
+    nj_close_ours(guarded.page_descriptor);
+    nj_close_ours(guarded.socket_descriptor);
+    guarded.page_descriptor.number = guarded.socket_descriptor.number = -1;
     for (int i = 0; i < desks; i++) __atomic_store_n(&all_desks[i].state, idle, __ATOMIC_RELEASE);
 }
 
 static void register_child(void) { pthread_atfork(NULL, NULL, in_child); }
 
-void nj_fork_guard(void *page, size_t length, int page_descriptor, int socket_descriptor) {
+void nj_fork_guard(
+    void *page, size_t length, struct nj_descriptor page_descriptor, struct nj_descriptor socket_descriptor) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, register_child);
     guarded.page = page;

@@ -7,13 +7,13 @@ import NightjarWire
 /// The memory that the agent can read. Lives as long as the process: a loop may beat into it at any time.
 final class Page: @unchecked Sendable {
     let base: UnsafeMutableRawPointer
-    let descriptor: Int32
+    let descriptor: nj_descriptor
 
     /// nil where the kernel gives no memory file.
     init?(service: String) {
         var memory: UnsafeMutableRawPointer?
-        descriptor = nj_page_create(PageLayout.length, &memory)
-        guard descriptor >= 0, let memory else { return nil }
+        descriptor = nj_note(nj_page_create(PageLayout.length, &memory))
+        guard descriptor.number >= 0, let memory else { return nil }
         base = memory
         store32(PageLayout.versionOffset, UInt32(Frame.version))
         store32(PageLayout.pidOffset, UInt32(bitPattern: getpid()))

@@ -49,7 +49,7 @@ public final class Probe: Sendable {
             settings.say("nightjar: \(name): no memory for the probe (memfd_create); going on without it")
             return Probe(nil)
         }
-        nj_fork_guard(page.base, PageLayout.length, page.descriptor, -1)
+        nj_fork_guard(page.base, PageLayout.length, page.descriptor, nj_note(-1))
         if let lacks = Lacks.found(isSignalled: nj_capture_install() == 0) {
             settings.say("nightjar: \(name): \(lacks)")
         }

@@ -9,15 +9,15 @@ import NightjarSymbols
 import NightjarWire
 
 struct Teller {
-    private enum Link: Equatable {
+    private enum Link {
         case none(tryAt: UInt64)
         /// The greeting is sent.
-        case greeted(socket: Int32)
-        case welcomed(socket: Int32)
+        case greeted(socket: nj_descriptor)
+        case welcomed(socket: nj_descriptor)
 
-        var socket: Int32 {
+        var socket: nj_descriptor? {
             switch self {
-            case .none: -1
+            case .none: nil
             case .greeted(let socket), .welcomed(let socket): socket
             }
         }
@@ -52,7 +52,7 @@ struct Teller {
     var isWelcomed: Bool { if case .welcomed = link { true } else { false } }
 
     /// Sleeps until it is time or the agent says something; true for the latter.
-    func waitForAgent(_ nanoseconds: UInt64) -> Bool { nj_wait(link.socket, Int64(nanoseconds)) > 0 }
+    func waitForAgent(_ nanoseconds: UInt64) -> Bool { nj_wait(link.socket?.number ?? -1, Int64(nanoseconds)) > 0 }
 
     /// When there is something to do though the agent is silent.
     var nextDuty: UInt64 {
@@ -62,7 +62,7 @@ struct Teller {
     }
 
     func close() {
-        if link.socket >= 0 { _ = Glibc.close(link.socket) }
+        if let socket = link.socket { nj_close_ours(socket) }
     }
 
     // MARK: budget
@@ -149,8 +149,8 @@ struct Teller {
     }
 
     private mutating func sendBytes(_ bytes: [UInt8], passing descriptor: Int32 = -1) -> Bool {
-        guard link.socket >= 0 else { return false }
-        if nj_send(link.socket, bytes, bytes.count, descriptor) == bytes.count { return true }
+        guard let socket = ownSocket() else { return false }
+        if nj_send(socket, bytes, bytes.count, descriptor) == bytes.count { return true }
         if errno != EAGAIN, errno != ENOBUFS { hangUp(tryAgainAfter: Self.retry) }
         page.add(PageLayout.suppressedOffset, 1)
         return false
@@ -178,8 +178,8 @@ struct Teller {
         }
         var buffer = [UInt8](repeating: 0, count: 2048)
         for _ in 0..<16 {
-            guard link.socket >= 0 else { return }
-            let got = nj_receive(link.socket, &buffer, buffer.count)
+            guard let socket = ownSocket() else { return }
+            let got = nj_receive(socket, &buffer, buffer.count)
             if got < 0 {
                 if errno != EAGAIN, errno != EINTR { hangUp(tryAgainAfter: Self.retry) }
                 return
@@ -194,7 +194,7 @@ struct Teller {
         switch frame {
         case .welcome(let welcome):
             agentBudget = Int(welcome.reportsPerMinute)
-            link = .welcomed(socket: link.socket)
+            if let socket = link.socket { link = .welcomed(socket: socket) }
         case .refusal(let refusal):
             if !hasComplained { say("nightjar: \(service): the agent refused the probe: \(refusal.detail)") }
             hasComplained = true
@@ -222,8 +222,9 @@ struct Teller {
     }
 
     private mutating func connect(_ now: UInt64) {
-        let socket = nj_connect(settings.socket)
-        guard socket >= 0 else {
+        guard nj_is_ours(page.descriptor) != 0 else { return giveUp() }
+        let socket = nj_note(nj_connect(settings.socket))
+        guard socket.number >= 0 else {
             link = .none(tryAt: now &+ Self.retry)
             return
         }
@@ -232,12 +233,34 @@ struct Teller {
         let hello = Hello(
             service: service, pid: getpid(), pageLength: UInt32(PageLayout.length), slots: UInt16(PageLayout.slots),
             stallThresholdNanoseconds: settings.stallThreshold.nanoseconds, clock: nj_now())
-        _ = sendBytes(Frame.hello(hello).encoded(), passing: page.descriptor)
+        _ = sendBytes(Frame.hello(hello).encoded(), passing: page.descriptor.number)
     }
 
     private mutating func hangUp(tryAgainAfter pause: UInt64) {
-        if link.socket >= 0 { _ = Glibc.close(link.socket) }
-        nj_fork_guard(page.base, PageLayout.length, page.descriptor, -1)
+        if let socket = link.socket { nj_close_ours(socket) }
+        nj_fork_guard(page.base, PageLayout.length, page.descriptor, nj_note(-1))
         link = .none(tryAt: nj_now() &+ pause)
+    }
+
+    /// The socket, as long as the number is ours. Asked before each use: what a service opens after it closed all
+    /// descriptors may have it, and must get nothing from us and lose nothing to us.
+    private mutating func ownSocket() -> Int32? {
+        guard let socket = link.socket else { return nil }
+        if nj_is_ours(socket) != 0 { return socket.number }
+        giveUp()
+        return nil
+    }
+
+    /// The page's descriptor went with the socket's, and without it no agent can be greeted again.
+    private mutating func giveUp() {
+        nj_fork_guard(page.base, PageLayout.length, page.descriptor, nj_note(-1))
+        guard nj_is_ours(page.descriptor) == 0 else {
+            link = .none(tryAt: nj_now() &+ Self.retry)
+            return
+        }
+        link = .none(tryAt: .max)
+        say(
+            "nightjar: \(service): the service closed the probe's descriptors (closefrom, or a loop over all numbers): no agent is told of stalls any more, they are told here; start the probe after that"
+        )
     }
 }

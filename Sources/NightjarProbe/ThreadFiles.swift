@@ -59,6 +59,7 @@ struct ThreadFiles: ~Copyable {
     let tid: Int32
     private let callFile: Int32
     private let timesFile: Int32
+    private let noted: (nj_descriptor, nj_descriptor)
     private let wasGone: Bool
 
     init(tid: Int32) {
@@ -66,11 +67,12 @@ struct ThreadFiles: ~Copyable {
         callFile = open("/proc/self/task/\(tid)/syscall", O_RDONLY | O_CLOEXEC)
         wasGone = callFile < 0 && errno == ENOENT
         timesFile = open("/proc/self/task/\(tid)/schedstat", O_RDONLY | O_CLOEXEC)
+        noted = (nj_note(callFile), nj_note(timesFile))
     }
 
     deinit {
-        if callFile >= 0 { close(callFile) }
-        if timesFile >= 0 { close(timesFile) }
+        nj_close_ours(noted.0)
+        nj_close_ours(noted.1)
     }
 
     /// What the thread is doing now.

@@ -1,10 +1,11 @@
 // How long our control group has been held back by its CPU quota, v1 or v2.
 
+import CNightjarProbe
 import Glibc
 
 /// The `cpu.stat` of the group that this process is in.
 struct Throttling: ~Copyable {
-    private let file: Int32
+    private let file: nj_descriptor
     private let isNanoseconds: Bool
 
     init(cgroupFile: String = "/proc/self/cgroup", root: String = "/sys/fs/cgroup") {
@@ -26,22 +27,22 @@ struct Throttling: ~Copyable {
         for (path, isNanoseconds) in candidates {
             let file = open(path, O_RDONLY | O_CLOEXEC)
             if file >= 0 {
-                self.file = file
+                self.file = nj_note(file)
                 self.isNanoseconds = isNanoseconds
                 return
             }
         }
-        file = -1
+        file = nj_note(-1)
         isNanoseconds = false
     }
 
-    deinit { if file >= 0 { close(file) } }
+    deinit { nj_close_ours(file) }
 
     /// Nanoseconds since the group was made; nil where there is no quota to speak of.
     func total() -> UInt64? {
-        guard file >= 0 else { return nil }
+        guard file.number >= 0 else { return nil }
         return withUnsafeTemporaryAllocation(byteCount: 1024, alignment: 8) { buffer in
-            let got = pread(file, buffer.baseAddress, buffer.count, 0)
+            let got = pread(file.number, buffer.baseAddress, buffer.count, 0)
             guard got > 0 else { return nil }
             let text = UnsafeRawBufferPointer(rebasing: buffer[..<got])
             return Self.value(in: text, of: isNanoseconds ? "throttled_time" : "throttled_usec")

@@ -14,7 +14,7 @@ import Testing
         let page = try #require(memory)
         defer { nj_page_destroy(descriptor, page, PageLayout.length) }
         page.storeBytes(of: 7, as: UInt64.self)
-        nj_fork_guard(page, PageLayout.length, descriptor, -1)
+        nj_fork_guard(page, PageLayout.length, nj_note(descriptor), nj_note(-1))
         let slot = page.advanced(by: PageLayout.headerLength).assumingMemoryBound(to: nj_slot.self)
         // The child answers by its exit code alone: bit 0 forked, bit 1 page private, bit 2 descriptor closed.
         let child = forkAndAnswer {

@@ -6,6 +6,8 @@
 //     reap
 //     exec       becomes the same program anew, under the same pid
 //     crash      ends by abort()
+//     closeall   closes all descriptors but its own three, as closefrom(3) does, and opens sockets in their place
+//     look       says what became of those
 //
 // Nothing here goes by the clock: a stall lasts until the test has seen what it wanted to see.
 
@@ -21,6 +23,7 @@ import NightjarProbe
     /// The gate that the job on `requests` waits at. Only the thread of commands touches it, and the list of children.
     nonisolated(unsafe) static var held: (reading: Int32, writing: Int32) = (-1, -1)
     nonisolated(unsafe) static var children: [(pid: Int32, gate: Int32)] = []
+    nonisolated(unsafe) static var opened: [Int32] = []
 
     static func main() {
         _ = inherited
@@ -44,6 +47,8 @@ import NightjarProbe
             execv("/proc/self/exe", &words)
             say("cannot exec: \(errno)")
         case "crash": abort()
+        case "closeall": closeAll()
+        case "look": look()
         default: say("what is '\(command)'?")
         }
     }
@@ -77,6 +82,31 @@ import NightjarProbe
         }
         close(gate.reading)
         children.append((child, gate.writing))
+    }
+
+    private static func closeAll() {
+        for number in 3..<Int32(256) { close(number) }
+        for _ in 0..<100 {
+            var ends: [Int32] = [-1, -1]
+            if socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue), 0, &ends) == 0 { opened += ends }
+        }
+        // What comes from one end must arrive at the other, and nothing else.
+        for end in opened.indices where end % 2 == 0 { _ = write(opened[end], "own", 3) }
+        say("closed")
+    }
+
+    private static func look() {
+        var (whole, lost, foreign) = (0, 0, 0)
+        for end in opened.indices {
+            var bytes = [UInt8](repeating: 0, count: 65_536)
+            while true {
+                let got = recv(opened[end], &bytes, bytes.count, Int32(MSG_DONTWAIT))
+                if got < 0, errno != EAGAIN { lost += 1 }
+                if got <= 0 { break }
+                if got == 3, end % 2 == 1 { whole += 1 } else { foreign += 1 }
+            }
+        }
+        say("sockets \(opened.count) whole \(whole) lost \(lost) foreign \(foreign)")
     }
 
     private static func reap() {

@@ -106,13 +106,27 @@ int nj_read_own(uint64_t address, void *_Nonnull buffer, size_t length);
 /// Starts a detached thread named `nightjar-probe` that takes no signal but those of faults. 0 or an errno.
 int nj_thread_start(void (*_Nonnull body)(void *_Nullable), void *_Nullable argument);
 
+/// A descriptor, and the file that it stood for when it was new. A service may close what it did not open (closefrom(3), a
+/// loop over all numbers), and from then on the number is free for one of its own files.
+struct nj_descriptor {
+    int number;
+    uint64_t device, inode;
+};
+/// Notes what the number stands for now; -1 stays -1. One fstat(2).
+struct nj_descriptor nj_note(int number);
+/// Whether it still stands for that. One fstat(2), safe in a forked child.
+int nj_is_ours(struct nj_descriptor descriptor);
+/// Closes it if it does.
+void nj_close_ours(struct nj_descriptor descriptor);
+
 /// A memfd of `length` bytes that can neither shrink nor grow, mapped at `*page`. Its descriptor, or -1 with errno.
 int nj_page_create(size_t length, void *_Nullable *_Nonnull page);
 void nj_page_destroy(int descriptor, void *_Nonnull page, size_t length);
 
 /// In a forked child: the page becomes private zeros at the same place, the descriptors are closed, and
 /// nj_is_forked() answers 1. Set up once; later calls only say which page and descriptors.
-void nj_fork_guard(void *_Nullable page, size_t length, int page_descriptor, int socket_descriptor);
+void nj_fork_guard(void *_Nullable page, size_t length, struct nj_descriptor page_descriptor,
+                   struct nj_descriptor socket_descriptor);
 int nj_is_forked(void);
 
 /// Connects to a SEQPACKET socket (close-on-exec, does not block). The descriptor, or -1 with errno.

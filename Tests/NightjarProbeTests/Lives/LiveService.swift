@@ -7,6 +7,7 @@ final class LiveService {
     private let process = Process()
     private let commands = Pipe()
     private let answers = Answers()
+    private let complaints = Answers()
     private(set) var pid: Int32 = 0
 
     /// Starts it as `name`, with its probe looking for an agent at `socket`.
@@ -17,7 +18,9 @@ final class LiveService {
         let output = Pipe()
         process.standardInput = commands
         process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
+        let complaining = Pipe()
+        process.standardError = complaining
+        complaints.read(complaining.fileHandleForReading)
         // Who writes to one that has ended must not end as well.
         Foundation.signal(SIGPIPE, SIG_IGN)
         answers.read(output.fileHandleForReading)
@@ -36,10 +39,15 @@ final class LiveService {
     func tell(_ command: String) { try? commands.fileHandleForWriting.write(contentsOf: Data((command + "\n").utf8)) }
 
     /// The first line that begins so, which is not given out again; nil where none came within a minute.
-    func answer(_ beginning: String) -> String? {
+    func answer(_ beginning: String) -> String? { first(beginning, of: answers) }
+
+    /// The same of what it wrote to standard error.
+    func complaint(_ beginning: String) -> String? { first(beginning, of: complaints) }
+
+    private func first(_ beginning: String, of lines: Answers) -> String? {
         var found: String?
         _ = eventually(within: .seconds(60)) {
-            found = answers.take(beginning)
+            found = lines.take(beginning)
             return found != nil
         }
         return found

@@ -88,6 +88,28 @@ import Testing
         #expect(try agent.ask("alerts", until: ["Receipts.load(from:)"]).contains("Receipts.load(from:)"))
     }
 
+    @Test func `a service that closes all descriptors and opens its own gets nothing from the probe and loses nothing`()
+        throws
+    {
+        let agent = try LiveAgent()
+        let service = try joined(agent, "tidy")
+        service.tell("closeall")
+        #expect(service.answer("closed") != nil)
+        service.tell("hold")
+        #expect(service.answer("held") != nil)
+        // It is a stall by now, and there is nobody to tell but its own log.
+        #expect(service.complaint("nightjar: tidy: the service closed the probe's descriptors") != nil)
+        service.tell("release")
+        #expect(service.answer("released") != nil)
+        service.tell("fork")
+        #expect(service.answer("child") != nil)
+        service.tell("reap")
+        #expect(service.answer("reaped") != nil)
+        service.tell("look")
+        #expect(service.answer("sockets") == "sockets 200 whole 100 lost 0 foreign 0")
+        #expect(service.isAlive)
+    }
+
     @Test func `of a service that crashes the agent tells what hung and what it was doing`() throws {
         let agent = try LiveAgent()
         let service = try joined(agent, "crashing")
