@@ -28,7 +28,7 @@ public final class Target {
         self.budget = budget
         self.procRoot = procRoot
         guard pid > 0, let identity = Self.identity(pid, procRoot) else {
-            throw InspectError(.gone, "there is no process \(pid)")
+            throw InspectError(.gone, "there is no process \(pid); nightjar ps lists those that run")
         }
         if let startTime, String(decoding: identity.startTime, as: UTF8.self) != "\(startTime)" {
             throw InspectError(.gone, "process \(pid) ended, and its number belongs to another one now")

@@ -27,7 +27,7 @@ import Testing
     @Test func `a process that does not exist is one sentence and exit code 3`() throws {
         let answer = try inspect("heap", "99999999")
         #expect(answer.status == 3)
-        #expect(answer.text == "nightjar-inspect: there is no process 99999999\n")
+        #expect(answer.text == "nightjar-inspect: there is no process 99999999; nightjar ps lists those that run\n")
     }
 
     @Test func `usage is exit code 2`() throws {

@@ -119,6 +119,24 @@ import Testing
         #expect(program.complaints == [])
     }
 
+    @Test func `a host that counts every page in advance is asked for no copy`() throws {
+        let zoo = try LiveTarget(zoo: 30)
+        // The real /proc, but for one setting.
+        let files = FileManager.default
+        let proc = files.temporaryDirectory.appending(path: "proc-\(UUID().uuidString)")
+        try files.createDirectory(at: proc.appending(path: "sys/vm"), withIntermediateDirectories: true)
+        defer { try? files.removeItem(at: proc) }
+        for name in ["\(zoo.pid)", "self", "thread-self", "meminfo", "cpuinfo"] {
+            try files.createSymbolicLink(
+                atPath: proc.appending(path: name).path, withDestinationPath: "/proc/\(name)")
+        }
+        try "2\n".write(to: proc.appending(path: "sys/vm/overcommit_memory"), atomically: false, encoding: .utf8)
+        let pause = try Snapshot.take(Target(pid: zoo.pid, procRoot: proc.path), .auto).release()
+        #expect(pause.way == .stop)
+        #expect(pause.reason == "the host forbids memory that may not be there (vm.overcommit_memory 2)")
+        try zoo.tell("more 1")
+    }
+
     @Test func `memory that copies find empty is read from the program itself`() throws {
         let program = try Sleepers(["wipe"])
         defer { program.end() }
