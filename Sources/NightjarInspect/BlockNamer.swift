@@ -15,6 +15,9 @@ final class BlockNamer {
     /// And how much of the heap is searched at most.
     static let searchLimit: UInt64 = 64 << 20
 
+    /// Memory in which tasks have the frames of their async functions.
+    static let taskFrames = TypeInfo(name: "frames of tasks", kind: .task, module: "_Concurrency")
+
     private let target: Target
     private let metadata: SwiftMetadata
     private let ranges: [HeapRange]
@@ -36,7 +39,7 @@ final class BlockNamer {
         case Tag.perBlockTask: return task(entry.key & ~CensusTally.taskMark, sample: entry.sample)
         case Tag.none:
             guard entry.key == taskMemory || looksLikeTaskMemory(entry) else { return nil }
-            return TypeInfo(name: "frames of tasks", kind: .task, module: "_Concurrency")
+            return Self.taskFrames
         default: return nil
         }
     }

@@ -23,7 +23,7 @@ final class BlockTypes {
     func key(first: UInt64, at user: UInt64) -> UInt64? {
         guard first & 7 == 0, first > 0x1000, first < 1 << 47, let entry = table.find(first) else { return nil }
         switch entry.pointee.tag {
-        case CensusTally.Tag.none: return nil
+        case CensusTally.Tag.none: return names[first] == nil ? nil : first
         case CensusTally.Tag.error:
             return target.memory.word(at: user + 16).map { $0 & (1 << 56 - 1) | CensusTally.errorMark }
         case CensusTally.Tag.task:
@@ -48,13 +48,15 @@ final class BlockTypes {
     func type(first: UInt64, at user: UInt64) -> TypeInfo? { key(first: first, at: user).flatMap { names[$0] } }
 
     /// What holds the reference at `offset` of a block: `Emitter.handlers`, `closure #1 in handle(_:)`; nil for the
-    /// bodies of arrays, dictionaries and sets, which belong to the field that holds them.
+    /// bodies of arrays, dictionaries and sets, which belong to the field that holds them, and for the frames of a task,
+    /// which belong to the task.
     func holder(_ type: TypeInfo, first: UInt64, offset: UInt64) -> String? {
         switch type.kind {
         case .class, .actor:
             let short = Self.withoutModule(type)
             return target.metadata.field(of: first, at: offset).map { "\(short).\($0)" } ?? short
         case .array, .dictionary, .set: return nil
+        case .task where type == BlockNamer.taskFrames: return nil
         case .closure, .box, .error, .task, .string: return Self.withoutModule(type)
         }
     }

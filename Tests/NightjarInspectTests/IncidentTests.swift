@@ -89,6 +89,16 @@ import Testing
         #expect(census.table(by: .size).contains("among them: \(timers.name)"))
     }
 
+    @Test func `what a suspended task holds is held by the task`() throws {
+        let program = try incident("task-leak")
+        usleep(300_000)
+        let report = try #require(RetainingReport.of(["Order"], open: program.target)["Order"])
+        let chain = try #require(report.chains.first)
+        #expect(chain.sentence.contains("Task in Mailbox.answer(to:) ← CheckedContinuationCanary ← Mailbox.waiting"))
+        #expect(!chain.sentence.contains("without a type"), "\(chain.sentence)")
+        #expect(chain.holds >= Self.count - 1)
+    }
+
     @Test func `a cache that is full is no leak`() throws {
         let program = try incident("healthy-cache")
         let report = try LeakSearch(program.target()).run()

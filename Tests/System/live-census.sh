@@ -87,7 +87,7 @@ start timer-leak; timer=$started
 start dictionary-cache; dictionary=$started
 named "$cycle" 1200 'Conversation.transport → Transport.delegate'
 ok "the retain cycle is named with its fields"
-named "$task" 1200 'settle(_:)'
+named "$task" 1200 'Task in Mailbox.answer(to:)' 'Mailbox.waiting'
 ok "tasks that never end are named with their function"
 named "$timer" 1200 'Ticket'
 ok "timers that were never cancelled are named by what they keep"
