@@ -138,7 +138,7 @@ extension GrowthStudy {
     /// Records that gained, fastest first.
     private static func keys(_ first: Census, _ second: Census) -> [UInt64] {
         var gains: [(key: UInt64, gain: Int64)] = []
-        for (key, entry) in second.records where key < 1 << 56 {
+        for (key, entry) in second.records where key < 1 << 56 && entry.type != BlockNamer.taskFrames {
             let gain = entry.bytes - (first.records[key]?.bytes ?? 0)
             if gain > 0 { gains.append((key, gain)) }
         }
@@ -148,7 +148,9 @@ extension GrowthStudy {
     private static func growth(_ taken: [Census], span: Duration, fates: [UInt64: InstanceSample.Fate]) -> [GrowingType]
     {
         let last = taken[taken.count - 1]
-        let total = last.growth(since: taken[0], over: span).filter { $0.bytes > 0 }.prefix(shown)
+        // Frames come and go with their tasks, which say more.
+        let total = last.growth(since: taken[0], over: span)
+            .filter { $0.bytes > 0 && $0.type != BlockNamer.taskFrames }.prefix(shown)
         let steps = zip(taken, taken.dropFirst()).map { $1.growth(since: $0, over: span) }
         return total.map { gain in
             let average = gain.count / Int64(max(1, steps.count))

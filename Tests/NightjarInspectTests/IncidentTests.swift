@@ -89,6 +89,18 @@ import Testing
         #expect(census.table(by: .size).contains("among them: \(timers.name)"))
     }
 
+    @Test func `a task that never ends is a leak held by who would resume it`() throws {
+        let program = try running("task-leak")
+        let study = try GrowthStudy.run(pid: program.pid, interval: .seconds(2), open: program.target) {
+            usleep(UInt32($0.components.seconds) * 1_000_000)
+        }
+        #expect(study.verdict == .leak)
+        let task = try #require(study.growing.first { $0.type.kind == .task })
+        #expect(task.type.name == "Task in nightjar_incident.Mailbox.answer(to:)")
+        #expect(task.heldBy?.contains("CheckedContinuationCanary ← Mailbox.waiting") == true)
+        #expect(!study.growing.contains { $0.type.name == "frames of tasks" })
+    }
+
     @Test func `what a suspended task holds is held by the task`() throws {
         let program = try incident("task-leak")
         usleep(300_000)
