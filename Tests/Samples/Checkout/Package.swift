@@ -6,7 +6,7 @@ import PackageDescription
 let package = Package(
     name: "checkout",
     dependencies: [
-        // In a service of your own: .package(url: "…/nightjar", from: "1.0.0", traits: ["NIO"])
+        // In a service of your own: .package(url: "…/nightjar", from: "0.1.0", traits: ["NIO"])
         .package(name: "nightjar", path: "../../..", traits: ["NIO"]),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
