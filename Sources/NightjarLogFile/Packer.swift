@@ -29,10 +29,14 @@ final class Packer: Sendable {
     private let tasks: [Task]
     private let state = Guarded(State())
     private let isCancelled = Atomic(false)
+    /// A file is whole under its packed name, or about to be, and the plain one is not gone yet.
+    private let isFinishing = Atomic(false)
     private let engineIsMissing = Atomic(false)
     private let onProgress: @Sendable () -> Void
 
     static let chunk = 128 << 10
+    /// How long an end waits for a file that is being finished: two calls, of a thread that yields to everyone.
+    private static let patience: UInt64 = 500_000_000
 
     init(tasks: [Task], onProgress: @escaping @Sendable () -> Void) {
         self.tasks = tasks.filter { $0.compression != .none }
@@ -65,7 +69,22 @@ final class Packer: Sendable {
         }
     }
 
-    func cancel() { isCancelled.store(true, ordering: .relaxed) }
+    /// No further file is finished. Afterwards no file lies there twice, plain and packed.
+    func stop() {
+        isCancelled.store(true, ordering: .sequentiallyConsistent)
+        let until = Clock.monotonic() + Self.patience
+        while isFinishing.load(ordering: .sequentiallyConsistent), Clock.monotonic() < until { usleep(200) }
+    }
+
+    /// Whether the last steps may be taken; those who may say when they are done.
+    private func beginFinishing() -> Bool {
+        isFinishing.store(true, ordering: .sequentiallyConsistent)
+        if !isCancelled.load(ordering: .sequentiallyConsistent) { return true }
+        endFinishing()
+        return false
+    }
+
+    private func endFinishing() { isFinishing.store(false, ordering: .sequentiallyConsistent) }
 
     private func run() {
         nj_log_thread_be_humble()
@@ -96,6 +115,7 @@ final class Packer: Sendable {
                 return
             }
             guard pack(file, of: files, task.compression) else {
+                if isCancelled.load(ordering: .relaxed) { return }
                 state.withLock { state in
                     state.refused.insert(file.inode)
                     state.failures += 1
@@ -141,9 +161,13 @@ final class Packer: Sendable {
         guard half >= 0 else { return false }
         defer { close(half) }
         _ = flock(half, LOCK_EX | LOCK_NB)
-        guard stream(plain, half, limit: Int(status.st_size), engine), finish(plain, half, status),
-            rename(halfPath, packedPath) == 0
+        guard stream(plain, half, limit: Int(status.st_size), engine), finish(plain, half, status), beginFinishing()
         else {
+            unlink(halfPath)
+            return false
+        }
+        defer { endFinishing() }
+        guard rename(halfPath, packedPath) == 0 else {
             unlink(halfPath)
             return false
         }

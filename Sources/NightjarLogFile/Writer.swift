@@ -182,7 +182,7 @@ extension LogCore {
         errorStream?.dropTornTail()
         abandon()
         writeLedger(isLast: true)
-        packer.cancel()
+        packer.stop()
         stream.closeFile()
         errorStream?.closeFile()
         lane.setDescriptor(-1)

@@ -186,6 +186,25 @@ import Testing
         file.close(within: .seconds(20))
     }
 
+    /// Compression ends where it stands when the log is closed, and whoever reads the files then finds each line once.
+    @Test func `after close no file lies there both plain and packed`() {
+        var packed = 0
+        for round in 0..<300 {
+            let name = "\(round).log"
+            let (file, logger) = makeLog(scratch(name)) {
+                $0.rotation.bytes = 4_096
+                $0.compression = .zstd()
+            }
+            for index in 0..<100 { logger.info("line \(index)") }
+            usleep(UInt32(round % 30) * 100)
+            file.close(within: .seconds(20))
+            let names = files(scratch(name)).map { $0.hasSuffix(".zst") ? String($0.dropLast(4)) : $0 }
+            #expect(Set(names).count == names.count)
+            packed += files(scratch(name)).count { $0.hasSuffix(".zst") }
+        }
+        #expect(packed > 0)
+    }
+
     @Test(arguments: [LogFileConfiguration.Compression.none, .gzip(), .zstd()])
     func `the budget is never exceeded, at any moment`(_ compression: LogFileConfiguration.Compression) {
         let (file, logger) = makeLog(scratch("a.log")) {
