@@ -60,7 +60,13 @@ extension LogStream {
         var number = rotated.nextNumber
         for _ in 0..<1_000 {
             let target = rotated.path(number: number, packing: .plain)
-            if link(path, target) == 0 { return true }
+            if link(path, target) == 0 {
+                if !isPacked(number) { return true }
+                // The one of that number was packed just now. Two of a number would be taken for one.
+                unlink(target)
+                number += 1
+                continue
+            }
             if errno == EEXIST {
                 if isSameFile(target) { return true }
                 number += 1
@@ -68,9 +74,14 @@ extension LogStream {
             }
             // No hard links here: the rename leaves a moment without a file, but loses nothing.
             guard errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK else { return false }
-            return access(target, F_OK) != 0 && rename(path, target) == 0
+            if access(target, F_OK) != 0, !isPacked(number) { return rename(path, target) == 0 }
+            number += 1
         }
         return false
+    }
+
+    private func isPacked(_ number: Int) -> Bool {
+        [RotatedFile.Packing.gzip, .zstd].contains { access(rotated.path(number: number, packing: $0), F_OK) == 0 }
     }
 
     func isSameFile(_ other: String) -> Bool {

@@ -32,6 +32,10 @@ struct RotatedFiles {
     /// Half-compressed leftovers and their bytes.
     private(set) var leftovers: [(name: String, bytes: Int)] = []
 
+    /// Who deletes files out of the middle by hand makes no scan dear: at three calls a number, gaps are looked into where
+    /// they are fewer than the files and so many.
+    private static let mostLookedFor = 64
+
     init(path: String) {
         (directory, base) = RotatedFiles.split(path)
     }
@@ -66,12 +70,17 @@ struct RotatedFiles {
     /// steps) does not count.
     ///
     /// readdir(3) does not promise to show a file that is renamed meanwhile: one that is being packed can be missed under
-    /// both its names, and its bytes with it. What was known and is not shown is looked for by name, the plain one
-    /// first: it goes only when the packed one is there.
+    /// both its names, and its bytes and its number with it. Numbers follow each other and the oldest goes first: what
+    /// was known, what a gap stands for, and what may lie before the first and behind the last is looked for by name, the
+    /// plain one first, which goes only when the packed one is there.
     mutating func scan(currentInode: UInt64) {
         let known = Set(files.lazy.map(\.number))
         readDirectory(currentInode)
-        for number in known.subtracting(files.lazy.map(\.number)) {
+        let shown = Set(files.lazy.map(\.number))
+        let last = max(known.max() ?? 0, shown.max() ?? 0)
+        let first = max(1, (shown.min() ?? last + 1) - 2)
+        let gaps = last - first < 2 * shown.count + Self.mostLookedFor ? first : last
+        for number in known.union(gaps...last + 2).subtracting(shown) {
             for packing in RotatedFile.Packing.allCases {
                 guard let status = status(path(number: number, packing: packing), AT_FDCWD) else { continue }
                 note(number, packing, status, currentInode)
@@ -169,8 +178,6 @@ struct RotatedFiles {
         }
         return deleted
     }
-
-    mutating func add(_ file: RotatedFile) { files.append(file) }
 }
 
 /// Makes a directory and its parents. True where it is there afterwards.
