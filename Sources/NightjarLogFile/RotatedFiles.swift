@@ -78,16 +78,34 @@ struct RotatedFiles {
         readDirectory(currentInode)
         let shown = Set(files.lazy.map(\.number))
         let last = max(known.max() ?? 0, shown.max() ?? 0)
-        let first = max(1, (shown.min() ?? last + 1) - 2)
-        let gaps = last - first < 2 * shown.count + Self.mostLookedFor ? first : last
-        for number in known.union(gaps...last + 2).subtracting(shown) {
-            for packing in RotatedFile.Packing.allCases {
-                guard let status = status(path(number: number, packing: packing), AT_FDCWD) else { continue }
-                note(number, packing, status, currentInode)
-                break
-            }
+        let first = shown.min() ?? last + 1
+        var missing = known.subtracting(shown)
+        if first < last, last - first < 2 * shown.count + Self.mostLookedFor {
+            missing.formUnion(Set(first...last).subtracting(shown))
         }
+        for number in missing { _ = lookFor(number, currentInode) }
+        lookOn(from: last + 1, by: 1, currentInode)
+        lookOn(from: first - 1, by: -1, currentInode)
         files.sort { ($0.number, $0.packing.rawValue) < ($1.number, $1.packing.rawValue) }
+    }
+
+    /// Until two numbers in a row are not there.
+    private mutating func lookOn(from start: Int, by step: Int, _ currentInode: UInt64) {
+        var (number, misses) = (start, 0)
+        while number > 0, misses < 2 {
+            let isKnown = files.contains { $0.number == number }
+            misses = isKnown || lookFor(number, currentInode) ? 0 : misses + 1
+            number += step
+        }
+    }
+
+    private mutating func lookFor(_ number: Int, _ currentInode: UInt64) -> Bool {
+        for packing in RotatedFile.Packing.allCases {
+            guard let status = status(path(number: number, packing: packing), AT_FDCWD) else { continue }
+            note(number, packing, status, currentInode)
+            return true
+        }
+        return false
     }
 
     private mutating func readDirectory(_ currentInode: UInt64) {
