@@ -124,7 +124,12 @@ import NightjarProbe
 enum Receipts {
     @inline(never) static func load(from descriptor: Int32) -> UInt8 {
         var byte: UInt8 = 0
-        return read(descriptor, &byte, 1) == 1 ? byte &+ 1 : 0
+        while true {
+            let count = read(descriptor, &byte, 1)
+            if count == 1 { return byte &+ 1 }
+            // The Swift runtime holds all threads by a signal while it prints the stack of a crash.
+            guard count < 0, errno == EINTR else { return 0 }
+        }
     }
 }
 
