@@ -61,7 +61,7 @@ extension LogStream {
         for _ in 0..<1_000 {
             let target = rotated.path(number: number, packing: .plain)
             if link(path, target) == 0 {
-                if !isPacked(number) { return true }
+                if !rotated.isPacked(number) { return true }
                 // The one of that number was packed just now. Two of a number would be taken for one.
                 unlink(target)
                 number += 1
@@ -74,14 +74,10 @@ extension LogStream {
             }
             // No hard links here: the rename leaves a moment without a file, but loses nothing.
             guard errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK else { return false }
-            if access(target, F_OK) != 0, !isPacked(number) { return rename(path, target) == 0 }
+            if access(target, F_OK) != 0, !rotated.isPacked(number) { return rename(path, target) == 0 }
             number += 1
         }
         return false
-    }
-
-    private func isPacked(_ number: Int) -> Bool {
-        [RotatedFile.Packing.gzip, .zstd].contains { access(rotated.path(number: number, packing: $0), F_OK) == 0 }
     }
 
     func isSameFile(_ other: String) -> Bool {

@@ -139,11 +139,8 @@ final class Packer: Sendable {
         -> Bool
     {
         let plainPath = files.path(of: file)
-        // Killed between the last two steps: the packed file is whole, whichever codec was set then.
-        for packing in [RotatedFile.Packing.gzip, .zstd]
-        where access(files.path(number: file.number, packing: packing), F_OK) == 0 {
-            return unlink(plainPath) == 0
-        }
+        // Killed between the last two steps: the packed file is whole.
+        if files.isPacked(file.number) { return unlink(plainPath) == 0 }
         guard let engine = Engine(compression) else {
             engineIsMissing.store(true, ordering: .relaxed)
             return false

@@ -58,6 +58,11 @@ struct RotatedFiles {
         "\(path).\(RotatedFiles.digits(number))\(packing.rawValue)"
     }
 
+    /// Whether the packed file of that number is there, whichever codec was set then.
+    func isPacked(_ number: Int) -> Bool {
+        [RotatedFile.Packing.gzip, .zstd].contains { access(path(number: number, packing: $0), F_OK) == 0 }
+    }
+
     /// Where a file is compressed before it takes its name.
     func packingPath(number: Int) -> String { "\(directory)/.\(base).\(RotatedFiles.digits(number)).packing" }
 

@@ -57,28 +57,26 @@ struct RunTimes: Equatable {
 /// The open files of one thread.
 struct ThreadFiles: ~Copyable {
     let tid: Int32
-    private let callFile: Int32
-    private let timesFile: Int32
-    private let noted: (nj_descriptor, nj_descriptor)
+    private let callFile: nj_descriptor
+    private let timesFile: nj_descriptor
     private let wasGone: Bool
 
     init(tid: Int32) {
         self.tid = tid
-        callFile = open("/proc/self/task/\(tid)/syscall", O_RDONLY | O_CLOEXEC)
-        wasGone = callFile < 0 && errno == ENOENT
-        timesFile = open("/proc/self/task/\(tid)/schedstat", O_RDONLY | O_CLOEXEC)
-        noted = (nj_note(callFile), nj_note(timesFile))
+        callFile = nj_note(open("/proc/self/task/\(tid)/syscall", O_RDONLY | O_CLOEXEC))
+        wasGone = callFile.number < 0 && errno == ENOENT
+        timesFile = nj_note(open("/proc/self/task/\(tid)/schedstat", O_RDONLY | O_CLOEXEC))
     }
 
     deinit {
-        nj_close_ours(noted.0)
-        nj_close_ours(noted.1)
+        nj_close_ours(callFile)
+        nj_close_ours(timesFile)
     }
 
     /// What the thread is doing now.
     func state() -> ThreadState {
-        guard callFile >= 0 else { return wasGone ? .gone : .unreadable }
-        return reading(callFile) { text in
+        guard callFile.number >= 0 else { return wasGone ? .gone : .unreadable }
+        return reading(callFile.number) { text in
             guard let text else { return errno == ESRCH ? .gone : .unreadable }
             return parseCall(text)
         }
@@ -86,8 +84,8 @@ struct ThreadFiles: ~Copyable {
 
     /// nil where the kernel keeps no such statistics.
     func times() -> RunTimes? {
-        guard timesFile >= 0 else { return nil }
-        return reading(timesFile) { text in
+        guard timesFile.number >= 0 else { return nil }
+        return reading(timesFile.number) { text in
             guard let text else { return nil }
             var words = Words(text)
             guard let ran = words.decimal(), let waited = words.decimal() else { return nil }
